@@ -358,6 +358,7 @@ export function lpFind(
   const tiny = wanted >= 0 && wanted < 128 ? wanted : -1
   const length = end - start
   const shortHead = length < 64 ? 0x80 | length : -1
+  const beforeKey = start - 1
   let entry = from
   while (true) {
     const head = b[entry]!
@@ -365,10 +366,11 @@ export function lpFind(
       if (head === tiny) return entry
       entry += 2
     } else if (head < 0xc0) {
+      // Names of fields tend to differ at their ends ("field1", "field2"), so compare backwards.
       if (head === shortHead) {
-        let i = 0
-        while (i < length && b[entry + 1 + i]! === key[start + i]!) i++
-        if (i === length) return entry
+        let i = length
+        while (i > 0 && b[entry + i]! === key[beforeKey + i]!) i--
+        if (i === 0) return entry
       }
       entry += 2 + (head & 63)
     } else if (head === END) {
