@@ -92,7 +92,7 @@ async function compilePlatform(platform: Platform, outfile: string) {
 
 /** The path of the platform's runtime, unpacked into `folder`. */
 function fetchRuntime(platform: Platform, folder: string): string {
-  run(["npm", "pack", "--silent", `${platform.runtime}@${Bun.version}`], folder)
+  run(["npm", "pack", "--loglevel=error", `${platform.runtime}@${Bun.version}`], folder)
   run(["tar", "-xzf", readdirSync(folder).find(name => name.endsWith(".tgz"))!], folder)
   const executable = join(folder, "package", "bin", platform.name.startsWith("windows") ? "bun.exe" : "bun")
   if (!existsSync(executable)) throw new Error(`${platform.runtime}@${Bun.version} holds no bin/bun`)
