@@ -4,7 +4,7 @@
  * Everything that COMMAND, ACL, cluster routing, scripts and the documentation know about a command is derived from
  * the facts here, so a fact has one home:
  *
- * - `flags` and `group`   → ACL categories (acl-categories in describe.ts), dispatch gates (registry.ts `Flag`)
+ * - `flags` and `group`   → ACL categories and dispatch gates (registry.ts)
  * - `keys`                → key positions, COMMAND GETKEYS, movablekeys (notation: key-specs.ts)
  * - `syntax`              → the argument tree of COMMAND DOCS (notation: syntax.ts)
  *

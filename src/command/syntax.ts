@@ -62,7 +62,7 @@ const QUOTED = /"([^"]*)"/y
 const WORD = /([a-z0-9][a-z0-9_-]*)(?::([a-z-]+))?/y
 /** A word that is a value, and not the name of something else. */
 const VALUE_AHEAD = / +(?=[a-z0-9][a-z0-9_:-]*(?![a-z0-9_:=-]))/y
-const REPEAT = /\.\.\./y
+const REPEAT = /(\.\.\.)/y
 const SINCE = /@(\d+\.\d+\.\d+)/y
 const DEPRECATED = /!(\d+\.\d+\.\d+)/y
 const DISPLAY = /~([^\s\]|)@!#]+)/y
@@ -213,14 +213,22 @@ class SyntaxReader {
 
   private suffixes(argument: Argument): Argument {
     for (;;) {
-      let found: RegExpExecArray | null
-      if (this.match(REPEAT) !== null) argument.multiple = true
-      else if ((found = this.match(SINCE)) !== null) argument.since = found[1]!
-      else if ((found = this.match(DEPRECATED)) !== null) argument.deprecatedSince = found[1]!
-      else if ((found = this.match(DISPLAY)) !== null) argument.displayText = found[1]!
-      else if ((found = this.match(KEY_SPEC)) !== null) argument.keySpecIndex = Number(found[1])
+      const mark = this.text[this.at]
+      if (mark === ".") {
+        this.suffix(REPEAT)
+        argument.multiple = true
+      } else if (mark === "@") argument.since = this.suffix(SINCE)
+      else if (mark === "!") argument.deprecatedSince = this.suffix(DEPRECATED)
+      else if (mark === "~") argument.displayText = this.suffix(DISPLAY)
+      else if (mark === "#") argument.keySpecIndex = Number(this.suffix(KEY_SPEC))
       else return argument
     }
+  }
+
+  private suffix(pattern: RegExp): string {
+    const found = this.match(pattern)
+    if (found === null) this.fail("malformed suffix")
+    return found[1]!
   }
 }
 

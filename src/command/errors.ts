@@ -1,0 +1,30 @@
+/** Error replies that several commands share, with the exact texts clients match on. */
+
+export const SYNTAX = "ERR syntax error"
+export const WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
+export const NOT_INTEGER = "ERR value is not an integer or out of range"
+export const NOT_FLOAT = "ERR value is not a valid float"
+export const NO_SUCH_KEY = "ERR no such key"
+export const OUT_OF_RANGE = "ERR index out of range"
+export const OVERFLOW = "ERR increment or decrement would overflow"
+export const NOT_POSITIVE = "ERR value is out of range, must be positive"
+export const OUT_OF_RANGE_VALUE = "ERR value is out of range"
+export const STRING_TOO_LONG = "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+export const INVALID_CURSOR = "ERR invalid cursor"
+export const DB_OUT_OF_RANGE = "ERR DB index is out of range"
+export const SAME_OBJECT = "ERR source and destination objects are the same"
+export const TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range"
+export const TIMEOUT_NEGATIVE = "ERR timeout is negative"
+export const UNBLOCKED_STREAM = "-UNBLOCKED the stream key no longer exists"
+
+export function wrongArity(fullName: string): string {
+  return `ERR wrong number of arguments for '${fullName}' command`
+}
+
+export function invalidExpire(name: string): string {
+  return `ERR invalid expire time in '${name}' command`
+}
+
+export function unknownSubcommand(given: string, command: string): string {
+  return `ERR unknown subcommand '${given.slice(0, 128)}'. Try ${command.toUpperCase()} HELP.`
+}
