@@ -1,0 +1,991 @@
+/**
+ * List chunks: a large list as a deque of packed chunks, each the body of a listpack.
+ *
+ * An element costs its bytes plus two or three; both ends push and pop in O(1); an index is found by skipping spans,
+ * then chunks, then at most half a chunk of elements.
+ *
+ *   ListChunks   spans: Span[]           the directory: one pointer per SPAN_CHUNKS_MAX chunks
+ *   Span         chunks: ListChunk[]     and the number of elements below
+ *   ListChunk    bytes: | gap (6 or more) | entries [head, tail) | end byte | spare |
+ *
+ * Invariants
+ * 1. Entries have the listpack encoding (listpack.ts). The gap has room for a listpack header, which is written only
+ *    on export, and bytes[tail] is always the listpack end byte, so a chunk becomes a listpack without a copy.
+ * 2. Popping the head moves `head`; no bytes move. A push at an end slides the entries only when that frees a quarter
+ *    of their size, so it stays O(1) amortised when a queue turns round within one chunk.
+ * 3. No chunk and no span is empty. Chunks respect `limit` (list-max-listpack-size) as it was when they grew; an
+ *    element too large for it is alone in its chunk.
+ * 4. Copy-on-write: spans and chunks carry the epoch they were made in. freeze() copies the directory; a writer clones
+ *    a span or chunk of an older epoch before it changes it.
+ * 5. `bytes` is the sum over the live chunks and spans.
+ */
+
+import { copyBytes } from "../bytes/compare.ts"
+import {
+  type LpEntry,
+  lpBytes,
+  lpCompare,
+  lpCopyValue,
+  lpEntryEnd,
+  lpEntrySize,
+  lpFind,
+  lpLength,
+  lpPrev,
+  lpRead,
+  lpValueLength,
+  lpWriteEntry,
+} from "./listpack.ts"
+
+const HEADER_BYTES = 6
+/** Header and end byte. */
+const FRAME_BYTES = 7
+const END = 0xff
+const SPAN_CHUNKS_MAX = 128
+/** A span below this joins a neighbour when both together stay below SPAN_CHUNKS_JOINED_MAX. */
+const SPAN_CHUNKS_MIN = 16
+const SPAN_CHUNKS_JOINED_MAX = 96
+const FIRST_CHUNK_BYTES = 128
+/** Bound of a chunk's size where the limit counts elements. */
+const COUNTED_CHUNK_BYTES_MAX = 8192
+
+/** What the runtime takes for the objects, apart from the contents of the arrays. */
+const CHUNK_OVERHEAD_BYTES = 112
+const SPAN_OVERHEAD_BYTES = 96
+const POINTER_BYTES = 8
+
+const EMPTY = new Uint8Array(0)
+
+class ListChunk {
+  epoch: number
+  bytes: Uint8Array
+  head: number
+  tail: number
+  count = 0
+
+  /** An empty chunk whose entries will start, or end, at `at`. */
+  constructor(epoch: number, capacity: number, at: number) {
+    this.epoch = epoch
+    this.bytes = new Uint8Array(capacity)
+    this.head = at
+    this.tail = at
+    this.bytes[at] = END
+  }
+}
+
+class Span {
+  epoch: number
+  chunks: ListChunk[]
+  length: number
+
+  constructor(epoch: number, chunks: ListChunk[], length: number) {
+    this.epoch = epoch
+    this.chunks = chunks
+    this.length = length
+  }
+}
+
+// ---- chunks ---------------------------------------------------------------------------------------------------------
+
+/** Largest chunk size in bytes, header and end byte included, under this list-max-listpack-size. */
+function chunkBytesMax(limit: number): number {
+  return limit >= 0 ? COUNTED_CHUNK_BYTES_MAX : 2048 << Math.min(-limit, 5)
+}
+
+function chunkEntriesMax(limit: number): number {
+  return limit >= 0 ? Math.max(limit, 1) : 0xffff
+}
+
+/** Clones what is used; the gap and the spare bytes stay where they are, so a push still has room. */
+function cloneChunk(chunk: ListChunk, epoch: number): ListChunk {
+  const clone = new ListChunk(epoch, chunk.bytes.length, chunk.tail)
+  clone.head = chunk.head
+  clone.count = chunk.count
+  copyBytes(chunk.bytes, chunk.head, chunk.tail, clone.bytes, chunk.head)
+  return clone
+}
+
+/** Moves the entries to `head` in an array of `capacity` bytes, which may be the present one. */
+function rebase(chunk: ListChunk, capacity: number, head: number): void {
+  const { bytes } = chunk
+  const target = capacity === bytes.length ? bytes : new Uint8Array(capacity)
+  copyBytes(bytes, chunk.head, chunk.tail, target, head)
+  chunk.tail += head - chunk.head
+  chunk.head = head
+  chunk.bytes = target
+  target[chunk.tail] = END
+}
+
+/** Offset of element `index`, walked to from the nearer end of the chunk. */
+function entryAt(chunk: ListChunk, index: number): number {
+  const { bytes, count } = chunk
+  if (index <= count >>> 1) {
+    let entry = chunk.head
+    for (; index > 0; index--) entry = lpEntryEnd(bytes, entry)
+    return entry
+  }
+  let entry = chunk.tail
+  const base = chunk.head - HEADER_BYTES
+  for (; index < count; index++) entry = lpPrev(bytes, base, entry)
+  return entry
+}
+
+/** Closes the hole [from, to), moving the shorter side. */
+function closeGap(chunk: ListChunk, from: number, to: number): void {
+  const { bytes, head, tail } = chunk
+  const size = to - from
+  if (from - head < tail - to) {
+    copyBytes(bytes, head, from, bytes, head + size)
+    chunk.head = head + size
+  } else {
+    copyBytes(bytes, to, tail, bytes, from)
+    chunk.tail = tail - size
+    bytes[tail - size] = END
+  }
+}
+
+/** Opens `size` bytes before the entry at `from`; returns where they are. The chunk may get a larger array. */
+function openGap(chunk: ListChunk, from: number, size: number, capacityMax: number): number {
+  const { bytes, head, tail } = chunk
+  const front = from - head
+  const roomBefore = head - HEADER_BYTES >= size
+  const roomBehind = bytes.length - 1 - tail >= size
+  if (roomBefore && (!roomBehind || front < tail - from)) {
+    copyBytes(bytes, head, from, bytes, head - size)
+    chunk.head = head - size
+    return from - size
+  }
+  if (!roomBehind) {
+    const needed = FRAME_BYTES + tail - head + size
+    rebase(chunk, needed <= bytes.length ? bytes.length : grownCapacity(needed, capacityMax), HEADER_BYTES)
+    from = HEADER_BYTES + front
+  }
+  copyBytes(chunk.bytes, from, chunk.tail, chunk.bytes, from + size)
+  chunk.tail += size
+  chunk.bytes[chunk.tail] = END
+  return from
+}
+
+function grownCapacity(needed: number, capacityMax: number): number {
+  return needed >= capacityMax ? needed : Math.min(Math.max(needed * 2, FIRST_CHUNK_BYTES), capacityMax)
+}
+
+// ---- reading --------------------------------------------------------------------------------------------------------
+
+/** What can be asked of a list, live or frozen. */
+export class ListView {
+  /** Internal: the directory. */
+  spans: Span[]
+  /** Number of elements. */
+  length: number
+
+  constructor(spans: Span[], length: number) {
+    this.spans = spans
+    this.length = length
+  }
+
+  /** Number of chunks. O(number of spans). */
+  get chunkCount(): number {
+    let count = 0
+    for (const span of this.spans) count += span.chunks.length
+    return count
+  }
+}
+
+/**
+ * A position in a list or frozen view, and the element there. Reused; moving allocates nothing.
+ *
+ * The element is the listpack entry at `entry` of `bytes`, borrowed from the list. Any write to the list makes its
+ * cursors invalid until the next seek; cursors on a frozen view stay valid. A cursor keeps the list alive until it
+ * runs off an end or is released.
+ */
+export class ListCursor {
+  /** Index of the element in the list. */
+  index = 0
+  bytes: Uint8Array = EMPTY
+  /** Offset of the listpack entry in `bytes`. */
+  entry = 0
+
+  private view: ListView | null = null
+  private chunk: ListChunk | null = null
+  private spanIndex = 0
+  private chunkIndex = 0
+
+  /** Goes to the element at `index` (0 up to length - 1); false (and released) when there is none. */
+  seek(view: ListView, index: number): boolean {
+    if (!(index >= 0 && index < view.length)) {
+      this.release()
+      return false
+    }
+    locate(view, index)
+    const chunk = view.spans[foundSpan]!.chunks[foundChunk]!
+    this.view = view
+    this.chunk = chunk
+    this.spanIndex = foundSpan
+    this.chunkIndex = foundChunk
+    this.index = index
+    this.bytes = chunk.bytes
+    this.entry = entryAt(chunk, foundOffset)
+    return true
+  }
+
+  /** Goes to the next element; false (and released) after the last. */
+  next(): boolean {
+    const chunk = this.chunk
+    if (chunk === null) return false
+    this.index++
+    this.entry = lpEntryEnd(this.bytes, this.entry)
+    return this.entry < chunk.tail || this.nextChunk()
+  }
+
+  /** Goes to the element before; false (and released) before the first. */
+  previous(): boolean {
+    const chunk = this.chunk
+    if (chunk === null) return false
+    this.index--
+    if (this.entry > chunk.head) {
+      this.entry = lpPrev(this.bytes, chunk.head - HEADER_BYTES, this.entry)
+      return true
+    }
+    return this.previousChunk()
+  }
+
+  /** Goes to the first element from here on, this one included, that equals the value; false (and released) if none. */
+  find(value: Uint8Array, start: number, end: number): boolean {
+    while (this.chunk !== null) {
+      const found = lpFind(this.bytes, 0, this.entry, value, start, end, 0)
+      if (found !== -1) {
+        while (this.entry < found) {
+          this.entry = lpEntryEnd(this.bytes, this.entry)
+          this.index++
+        }
+        return true
+      }
+      // Whole chunks are passed over; only the elements from here on are counted.
+      for (let entry = this.entry; entry < this.chunk.tail; entry = lpEntryEnd(this.bytes, entry)) this.index++
+      this.nextChunk()
+    }
+    return false
+  }
+
+  /** Does the element equal the value? */
+  equals(value: Uint8Array, start: number, end: number): boolean {
+    return lpCompare(this.bytes, this.entry, value, start, end)
+  }
+
+  /** Decodes the element; a string's range is in `bytes`. */
+  read(out: LpEntry): void {
+    lpRead(this.bytes, this.entry, out)
+  }
+
+  /** Length of the element as text. */
+  valueLength(): number {
+    return lpValueLength(this.bytes, this.entry)
+  }
+
+  /** Copies the element as text to dst[at], where valueLength() bytes fit; returns the offset behind it. */
+  copyElement(dst: Uint8Array, at: number): number {
+    return lpCopyValue(this.bytes, this.entry, dst, at)
+  }
+
+  /** Lets go of the list. */
+  release(): void {
+    this.view = null
+    this.chunk = null
+    this.bytes = EMPTY
+  }
+
+  private nextChunk(): boolean {
+    const { spans } = this.view!
+    if (++this.chunkIndex >= spans[this.spanIndex]!.chunks.length) {
+      if (++this.spanIndex >= spans.length) {
+        this.release()
+        return false
+      }
+      this.chunkIndex = 0
+    }
+    const chunk = spans[this.spanIndex]!.chunks[this.chunkIndex]!
+    this.chunk = chunk
+    this.bytes = chunk.bytes
+    this.entry = chunk.head
+    return true
+  }
+
+  private previousChunk(): boolean {
+    const { spans } = this.view!
+    if (--this.chunkIndex < 0) {
+      if (--this.spanIndex < 0) {
+        this.release()
+        return false
+      }
+      this.chunkIndex = spans[this.spanIndex]!.chunks.length - 1
+    }
+    const chunk = spans[this.spanIndex]!.chunks[this.chunkIndex]!
+    this.chunk = chunk
+    this.bytes = chunk.bytes
+    this.entry = lpPrev(chunk.bytes, chunk.head - HEADER_BYTES, chunk.tail)
+    return true
+  }
+}
+
+/**
+ * Goes over the chunks of a list or frozen view, each as a complete listpack, bytes[start, end), borrowed. The header
+ * is written here, into the gap of the chunk.
+ */
+export class ListChunkWalk {
+  bytes: Uint8Array = EMPTY
+  start = 0
+  end = 0
+  count = 0
+  private readonly view: ListView
+  private spanIndex = 0
+  private chunkIndex = 0
+
+  constructor(view: ListView) {
+    this.view = view
+  }
+
+  next(): boolean {
+    const { spans } = this.view
+    if (this.spanIndex >= spans.length) return false
+    const { chunks } = spans[this.spanIndex]!
+    const chunk = chunks[this.chunkIndex]!
+    if (++this.chunkIndex >= chunks.length) {
+      this.chunkIndex = 0
+      this.spanIndex++
+    }
+    const { bytes, count } = chunk
+    const start = chunk.head - HEADER_BYTES
+    const end = chunk.tail + 1
+    const total = end - start
+    bytes[start] = total
+    bytes[start + 1] = total >>> 8
+    bytes[start + 2] = total >>> 16
+    bytes[start + 3] = total >>> 24
+    const stored = Math.min(count, 0xffff)
+    bytes[start + 4] = stored
+    bytes[start + 5] = stored >>> 8
+    this.bytes = bytes
+    this.start = start
+    this.end = end
+    this.count = count
+    return true
+  }
+}
+
+// Result of locate(): the chunk of an element and the element's index in it.
+let foundSpan = 0
+let foundChunk = 0
+let foundOffset = 0
+
+/** Finds the chunk of element `index`, which exists, from the nearer end of the directory. */
+function locate(view: ListView, index: number): void {
+  const { spans } = view
+  let span: number
+  if (index <= view.length >>> 1) {
+    span = 0
+    while (index >= spans[span]!.length) index -= spans[span++]!.length
+  } else {
+    span = spans.length - 1
+    let before = view.length - spans[span]!.length
+    while (index < before) before -= spans[--span]!.length
+    index -= before
+  }
+  const { chunks, length } = spans[span]!
+  let chunk: number
+  if (index <= length >>> 1) {
+    chunk = 0
+    while (index >= chunks[chunk]!.count) index -= chunks[chunk++]!.count
+  } else {
+    chunk = chunks.length - 1
+    let before = length - chunks[chunk]!.count
+    while (index < before) before -= chunks[--chunk]!.count
+    index -= before
+  }
+  foundSpan = span
+  foundChunk = chunk
+  foundOffset = index
+}
+
+// ---- writing --------------------------------------------------------------------------------------------------------
+
+/** The live list. Values that go in are copied; they must not lie in the list itself. */
+export class ListChunks extends ListView {
+  /** Spans and chunks of an earlier epoch may be shared with a frozen view. */
+  epoch: number
+  /** Bytes allocated for the live list. */
+  bytes = 0
+  /** list-max-listpack-size: -1 to -5 for 4 to 64 KB, otherwise elements per chunk. May change at any time. */
+  limit: number
+
+  constructor(limit = -2, epoch = 0) {
+    super([], 0)
+    this.limit = limit
+    this.epoch = epoch
+  }
+
+  /** An exact read-only view of this moment; O(length / 30,000) or so. `epoch` begins now, above all before. */
+  freeze(epoch: number): ListView {
+    this.epoch = epoch
+    return new ListView(this.spans.slice(), this.length)
+  }
+
+  /** Appends the value. O(1) amortised. */
+  pushTail(value: Uint8Array, start: number, end: number): void {
+    const size = lpEntrySize(value, start, end)
+    const spanIndex = this.spans.length - 1
+    if (spanIndex >= 0) {
+      const { chunks } = this.spans[spanIndex]!
+      const chunk = chunks[chunks.length - 1]!
+      if (this.fits(chunk, size)) {
+        if (chunk.bytes.length - 1 - chunk.tail >= size || this.canTurn(chunk, size)) {
+          const span = this.ownSpan(spanIndex)
+          this.putTail(this.ownChunk(span, chunks.length - 1), size, value, start, end)
+          span.length++
+          this.length++
+          return
+        }
+      }
+      this.trim(spanIndex, chunks.length - 1)
+    }
+    const chunk = this.newChunk(size, true)
+    this.putTail(chunk, size, value, start, end)
+    this.addLastChunk(chunk)
+  }
+
+  /** Prepends the value. O(1) amortised. */
+  pushHead(value: Uint8Array, start: number, end: number): void {
+    const size = lpEntrySize(value, start, end)
+    if (this.spans.length > 0) {
+      const chunk = this.spans[0]!.chunks[0]!
+      if (this.fits(chunk, size)) {
+        if (chunk.head - HEADER_BYTES >= size || this.canTurn(chunk, size)) {
+          const span = this.ownSpan(0)
+          this.putHead(this.ownChunk(span, 0), size, value, start, end)
+          span.length++
+          this.length++
+          return
+        }
+      }
+      this.trim(0, 0)
+    }
+    const chunk = this.newChunk(size, false)
+    this.putHead(chunk, size, value, start, end)
+    this.addFirstChunk(chunk)
+  }
+
+  /** Drops the first element, if there is one. O(1). */
+  popHead(): void {
+    if (this.length === 0) return
+    const span = this.ownSpan(0)
+    if (span.chunks[0]!.count === 1) {
+      this.dropChunk(0, 0)
+      return
+    }
+    const chunk = this.ownChunk(span, 0)
+    chunk.head = lpEntryEnd(chunk.bytes, chunk.head)
+    chunk.count--
+    span.length--
+    this.length--
+  }
+
+  /** Drops the last element, if there is one. O(1). */
+  popTail(): void {
+    if (this.length === 0) return
+    const spanIndex = this.spans.length - 1
+    const span = this.ownSpan(spanIndex)
+    const chunkIndex = span.chunks.length - 1
+    if (span.chunks[chunkIndex]!.count === 1) {
+      this.dropChunk(spanIndex, chunkIndex)
+      return
+    }
+    const chunk = this.ownChunk(span, chunkIndex)
+    chunk.tail = lpPrev(chunk.bytes, chunk.head - HEADER_BYTES, chunk.tail)
+    chunk.bytes[chunk.tail] = END
+    chunk.count--
+    span.length--
+    this.length--
+  }
+
+  /** Puts the value before element `index`; `index` = length appends. */
+  insert(index: number, value: Uint8Array, start: number, end: number): void {
+    if (index >= this.length) {
+      this.pushTail(value, start, end)
+      return
+    }
+    if (index <= 0) {
+      this.pushHead(value, start, end)
+      return
+    }
+    locate(this, index)
+    // On a boundary the chunk before is as good a place, and may have the room.
+    if (foundOffset === 0) {
+      locate(this, index - 1)
+      foundOffset++
+    }
+    this.insertAt(foundSpan, foundChunk, foundOffset, value, start, end)
+  }
+
+  /** Puts the value in the place of element `index`, which exists. */
+  set(index: number, value: Uint8Array, start: number, end: number): void {
+    locate(this, index)
+    const spanIndex = foundSpan
+    const chunkIndex = foundChunk
+    const offset = foundOffset
+    const size = lpEntrySize(value, start, end)
+    const present = this.spans[spanIndex]!.chunks[chunkIndex]!
+    const entry = entryAt(present, offset)
+    const behind = lpEntryEnd(present.bytes, entry)
+    if (behind - entry === size || present.count === 1 || this.fits(present, size - (behind - entry), 0)) {
+      const chunk = this.ownChunk(this.ownSpan(spanIndex), chunkIndex)
+      if (behind - entry !== size) {
+        const before = chunk.bytes.length
+        // Offsets below the entry may move with openGap, so the way is close first, open then.
+        const front = entry - chunk.head
+        closeGap(chunk, entry, behind)
+        const at = openGap(chunk, chunk.head + front, size, chunkBytesMax(this.limit))
+        lpWriteEntry(chunk.bytes, at, value, start, end)
+        this.shrink(chunk)
+        this.bytes += chunk.bytes.length - before
+      } else lpWriteEntry(chunk.bytes, entry, value, start, end)
+      return
+    }
+    const chunk = this.ownChunk(this.ownSpan(spanIndex), chunkIndex)
+    closeGap(chunk, entry, behind)
+    chunk.count--
+    this.spans[spanIndex]!.length--
+    this.length--
+    this.insertAt(spanIndex, chunkIndex, offset, value, start, end)
+  }
+
+  /** Drops elements [index, index + count). Whole chunks go unread; O(log n + chunks dropped). */
+  removeRange(index: number, count: number): void {
+    if (index < 0) {
+      count += index
+      index = 0
+    }
+    let rest = Math.min(count, this.length - index)
+    if (rest <= 0) return
+    if (rest === this.length) {
+      this.clear()
+      return
+    }
+    while (rest > 0) {
+      locate(this, index)
+      const spanIndex = foundSpan
+      const chunkIndex = foundChunk
+      const offset = foundOffset
+      const present = this.spans[spanIndex]!
+      if (chunkIndex === 0 && offset === 0 && rest >= present.length) {
+        rest -= present.length
+        this.dropSpan(spanIndex)
+        continue
+      }
+      const run = Math.min(rest, present.chunks[chunkIndex]!.count - offset)
+      rest -= run
+      if (run === present.chunks[chunkIndex]!.count) {
+        this.dropChunk(spanIndex, chunkIndex)
+        continue
+      }
+      const span = this.ownSpan(spanIndex)
+      const chunk = this.ownChunk(span, chunkIndex)
+      const from = entryAt(chunk, offset)
+      closeGap(chunk, from, entryAt(chunk, offset + run))
+      chunk.count -= run
+      span.length -= run
+      this.length -= run
+      if (rest === 0) this.compact(spanIndex, chunkIndex)
+    }
+  }
+
+  /**
+   * Drops up to `count` elements equal to the value, from the head or the tail on; returns how many. O(n); chunks
+   * without a match are only read.
+   */
+  removeMatching(count: number, fromTail: boolean, value: Uint8Array, start: number, end: number): number {
+    const step = fromTail ? -1 : 1
+    let removed = 0
+    let spanIndex = fromTail ? this.spans.length - 1 : 0
+    let chunkIndex = this.firstChunk(spanIndex, fromTail)
+    while (removed < count && spanIndex >= 0 && spanIndex < this.spans.length) {
+      const { chunks } = this.spans[spanIndex]!
+      const chunk = chunks[chunkIndex]
+      if (chunk === undefined) {
+        spanIndex += step
+        chunkIndex = this.firstChunk(spanIndex, fromTail)
+        continue
+      }
+      if (lpFind(chunk.bytes, 0, chunk.head, value, start, end, 0) === -1) {
+        chunkIndex += step
+        continue
+      }
+      const spansBefore = this.spans.length
+      const chunksBefore = chunks.length
+      removed += this.removeInChunk(spanIndex, chunkIndex, count - removed, fromTail, value, start, end)
+      if (this.spans.length < spansBefore) {
+        if (fromTail) spanIndex--
+        chunkIndex = this.firstChunk(spanIndex, fromTail)
+      } else if (fromTail || this.spans[spanIndex]!.chunks.length === chunksBefore) chunkIndex += step
+    }
+    return removed
+  }
+
+  /** Appends a validated listpack at [at] of `source`, which is copied, as one chunk. */
+  appendListpack(source: Uint8Array, at: number): void {
+    const count = lpLength(source, at)
+    if (count === 0) return
+    const total = lpBytes(source, at)
+    const chunk = new ListChunk(this.epoch, total, HEADER_BYTES)
+    copyBytes(source, at + HEADER_BYTES, at + total, chunk.bytes, HEADER_BYTES)
+    chunk.tail = total - 1
+    chunk.count = count
+    this.bytes += CHUNK_OVERHEAD_BYTES + total
+    this.addLastChunk(chunk)
+  }
+
+  /** Drops everything, O(1). */
+  clear(): void {
+    this.spans = []
+    this.length = 0
+    this.bytes = 0
+  }
+
+  // ---- chunks of this list
+
+  /** Index of the chunk of the span that comes first in that direction. */
+  private firstChunk(spanIndex: number, fromTail: boolean): number {
+    const span = this.spans[spanIndex]
+    return fromTail && span !== undefined ? span.chunks.length - 1 : 0
+  }
+
+  private fits(chunk: ListChunk, size: number, entries = 1): boolean {
+    return (
+      chunk.count + entries <= chunkEntriesMax(this.limit) &&
+      FRAME_BYTES + chunk.tail - chunk.head + size <= chunkBytesMax(this.limit)
+    )
+  }
+
+  /** May the chunk make room at an end: by a larger array, or by sliding entries when that frees enough? */
+  private canTurn(chunk: ListChunk, size: number): boolean {
+    const used = chunk.tail - chunk.head
+    return (
+      chunk.bytes.length < chunkBytesMax(this.limit) || chunk.bytes.length - FRAME_BYTES - used >= (used >> 2) + size
+    )
+  }
+
+  /** A chunk for at least one entry of `size`, which is to be filled from the front or from the back. */
+  private newChunk(size: number, fromFront: boolean): ListChunk {
+    const max = chunkBytesMax(this.limit)
+    const needed = FRAME_BYTES + size
+    // A list with chunks already will likely fill this one too.
+    const capacity = this.length > 0 && this.limit < 0 && needed < max ? max : grownCapacity(needed, max)
+    this.bytes += CHUNK_OVERHEAD_BYTES + capacity
+    return new ListChunk(this.epoch, capacity, fromFront ? HEADER_BYTES : capacity - 1)
+  }
+
+  private putTail(chunk: ListChunk, size: number, value: Uint8Array, start: number, end: number): void {
+    if (chunk.bytes.length - 1 - chunk.tail < size) {
+      const before = chunk.bytes.length
+      const used = chunk.tail - chunk.head
+      const free = before - FRAME_BYTES - used
+      const capacity = free >= (used >> 2) + size ? before : this.grow(used + size)
+      rebase(chunk, capacity, HEADER_BYTES)
+      this.bytes += capacity - before
+    }
+    const tail = lpWriteEntry(chunk.bytes, chunk.tail, value, start, end)
+    chunk.bytes[tail] = END
+    chunk.tail = tail
+    chunk.count++
+  }
+
+  private putHead(chunk: ListChunk, size: number, value: Uint8Array, start: number, end: number): void {
+    if (chunk.head - HEADER_BYTES < size) {
+      const before = chunk.bytes.length
+      const used = chunk.tail - chunk.head
+      const free = before - FRAME_BYTES - used
+      const capacity = free >= (used >> 2) + size ? before : this.grow(used + size)
+      rebase(chunk, capacity, capacity - 1 - used)
+      this.bytes += capacity - before
+    }
+    const head = chunk.head - size
+    lpWriteEntry(chunk.bytes, head, value, start, end)
+    chunk.head = head
+    chunk.count++
+  }
+
+  private grow(entryBytes: number): number {
+    return grownCapacity(FRAME_BYTES + entryBytes, chunkBytesMax(this.limit))
+  }
+
+  /** Gives back the spare bytes of a chunk that is left behind, when they are many. */
+  private trim(spanIndex: number, chunkIndex: number): void {
+    const present = this.spans[spanIndex]!.chunks[chunkIndex]!
+    const needed = FRAME_BYTES + present.tail - present.head
+    // A shared chunk would have to be cloned first.
+    if (present.epoch !== this.epoch || present.bytes.length - needed <= present.bytes.length >> 3) return
+    this.bytes += needed - present.bytes.length
+    rebase(present, needed, HEADER_BYTES)
+  }
+
+  /** Gives back three quarters of an array that is mostly empty. The caller accounts for it. */
+  private shrink(chunk: ListChunk): void {
+    const needed = FRAME_BYTES + chunk.tail - chunk.head
+    if (chunk.bytes.length > FIRST_CHUNK_BYTES && needed * 4 < chunk.bytes.length) {
+      rebase(chunk, Math.max(needed * 2, FIRST_CHUNK_BYTES), HEADER_BYTES)
+    }
+  }
+
+  /** Inserts before element `offset` of the chunk (its count: appends), splitting it when full. */
+  private insertAt(
+    spanIndex: number,
+    chunkIndex: number,
+    offset: number,
+    value: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const size = lpEntrySize(value, start, end)
+    const present = this.spans[spanIndex]!.chunks[chunkIndex]!
+    if (this.fits(present, size)) {
+      this.insertInto(spanIndex, chunkIndex, offset, size, value, start, end)
+      return
+    }
+    if (offset > 0 && offset < present.count) this.splitChunk(spanIndex, chunkIndex, offset)
+    // Now the place is between two chunks; the indexes hold unless the span was halved.
+    const after = offset > 0 ? chunkIndex + 1 : chunkIndex
+    if (after > 0 && this.fitsAt(spanIndex, after - 1, size)) {
+      const { count } = this.spans[spanIndex]!.chunks[after - 1]!
+      this.insertInto(spanIndex, after - 1, count, size, value, start, end)
+    } else if (this.fitsAt(spanIndex, after, size)) {
+      this.insertInto(spanIndex, after, 0, size, value, start, end)
+    } else {
+      const chunk = new ListChunk(this.epoch, FRAME_BYTES + size, HEADER_BYTES)
+      this.bytes += CHUNK_OVERHEAD_BYTES + chunk.bytes.length
+      this.putTail(chunk, size, value, start, end)
+      this.addChunk(spanIndex, after, chunk)
+    }
+    this.halveSpan(spanIndex)
+  }
+
+  private fitsAt(spanIndex: number, chunkIndex: number, size: number): boolean {
+    const chunk = this.spans[spanIndex]!.chunks[chunkIndex]
+    return chunk !== undefined && this.fits(chunk, size)
+  }
+
+  private insertInto(
+    spanIndex: number,
+    chunkIndex: number,
+    offset: number,
+    size: number,
+    value: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const span = this.ownSpan(spanIndex)
+    const chunk = this.ownChunk(span, chunkIndex)
+    const before = chunk.bytes.length
+    const at = openGap(chunk, entryAt(chunk, offset), size, chunkBytesMax(this.limit))
+    lpWriteEntry(chunk.bytes, at, value, start, end)
+    this.bytes += chunk.bytes.length - before
+    chunk.count++
+    span.length++
+    this.length++
+  }
+
+  /** Moves the elements from `offset` on into a new chunk right behind. The span may be one too long afterwards. */
+  private splitChunk(spanIndex: number, chunkIndex: number, offset: number): void {
+    const span = this.ownSpan(spanIndex)
+    const left = this.ownChunk(span, chunkIndex)
+    const from = entryAt(left, offset)
+    const moved = left.tail - from
+    const right = new ListChunk(this.epoch, this.grow(moved), HEADER_BYTES)
+    copyBytes(left.bytes, from, left.tail + 1, right.bytes, HEADER_BYTES)
+    right.tail = HEADER_BYTES + moved
+    right.count = left.count - offset
+    left.tail = from
+    left.count = offset
+    left.bytes[from] = END
+    const before = left.bytes.length
+    this.shrink(left)
+    this.bytes += CHUNK_OVERHEAD_BYTES + right.bytes.length + left.bytes.length - before + POINTER_BYTES
+    span.chunks.splice(chunkIndex + 1, 0, right)
+  }
+
+  /** removeMatching() in one chunk. */
+  private removeInChunk(
+    spanIndex: number,
+    chunkIndex: number,
+    count: number,
+    fromTail: boolean,
+    value: Uint8Array,
+    start: number,
+    end: number,
+  ): number {
+    const span = this.ownSpan(spanIndex)
+    const chunk = this.ownChunk(span, chunkIndex)
+    let removed = 0
+    if (fromTail) {
+      let entry = chunk.tail
+      while (removed < count && entry > chunk.head) {
+        entry = lpPrev(chunk.bytes, chunk.head - HEADER_BYTES, entry)
+        if (!lpCompare(chunk.bytes, entry, value, start, end)) continue
+        const behind = lpEntryEnd(chunk.bytes, entry)
+        const { head } = chunk
+        closeGap(chunk, entry, behind)
+        if (chunk.head !== head) entry = behind
+        removed++
+      }
+    } else {
+      let entry = chunk.head
+      while (removed < count) {
+        entry = lpFind(chunk.bytes, 0, entry, value, start, end, 0)
+        if (entry === -1) break
+        const behind = lpEntryEnd(chunk.bytes, entry)
+        const { head } = chunk
+        closeGap(chunk, entry, behind)
+        if (chunk.head !== head) entry = behind
+        removed++
+      }
+    }
+    chunk.count -= removed
+    span.length -= removed
+    this.length -= removed
+    if (chunk.count === 0) this.dropChunk(spanIndex, chunkIndex)
+    else {
+      const before = chunk.bytes.length
+      this.shrink(chunk)
+      this.bytes += chunk.bytes.length - before
+    }
+    return removed
+  }
+
+  /** Joins a chunk that has become small with a neighbour in its span, or shrinks it. */
+  private compact(spanIndex: number, chunkIndex: number): void {
+    const { chunks } = this.spans[spanIndex]!
+    const used = chunks[chunkIndex]!.tail - chunks[chunkIndex]!.head
+    if (used * 4 < chunkBytesMax(this.limit)) {
+      if (this.joinChunks(spanIndex, chunkIndex) || this.joinChunks(spanIndex, chunkIndex - 1)) return
+    }
+    const chunk = this.ownChunk(this.ownSpan(spanIndex), chunkIndex)
+    const before = chunk.bytes.length
+    this.shrink(chunk)
+    this.bytes += chunk.bytes.length - before
+  }
+
+  /** Joins a chunk and the next in its span when together they are at most half full. */
+  private joinChunks(spanIndex: number, chunkIndex: number): boolean {
+    const { chunks } = this.spans[spanIndex]!
+    const left = chunks[chunkIndex]
+    const right = chunks[chunkIndex + 1]
+    if (left === undefined || right === undefined) return false
+    const leftBytes = left.tail - left.head
+    const rightBytes = right.tail - right.head
+    if ((FRAME_BYTES + leftBytes + rightBytes) * 2 > chunkBytesMax(this.limit)) return false
+    if (left.count + right.count > chunkEntriesMax(this.limit)) return false
+    const joined = new ListChunk(this.epoch, this.grow(leftBytes + rightBytes), HEADER_BYTES)
+    copyBytes(left.bytes, left.head, left.tail, joined.bytes, HEADER_BYTES)
+    copyBytes(right.bytes, right.head, right.tail + 1, joined.bytes, HEADER_BYTES + leftBytes)
+    joined.tail = HEADER_BYTES + leftBytes + rightBytes
+    joined.count = left.count + right.count
+    this.bytes += joined.bytes.length - left.bytes.length - right.bytes.length - CHUNK_OVERHEAD_BYTES - POINTER_BYTES
+    const span = this.ownSpan(spanIndex)
+    span.chunks[chunkIndex] = joined
+    span.chunks.splice(chunkIndex + 1, 1)
+    this.joinSpan(spanIndex)
+    return true
+  }
+
+  // ---- directory
+
+  private ownSpan(index: number): Span {
+    const span = this.spans[index]!
+    if (span.epoch === this.epoch) return span
+    const clone = new Span(this.epoch, span.chunks.slice(), span.length)
+    this.spans[index] = clone
+    return clone
+  }
+
+  /** The chunk, writable; `span` is owned. */
+  private ownChunk(span: Span, index: number): ListChunk {
+    const chunk = span.chunks[index]!
+    if (chunk.epoch === this.epoch) return chunk
+    const clone = cloneChunk(chunk, this.epoch)
+    span.chunks[index] = clone
+    return clone
+  }
+
+  /** Enters a filled chunk at this place of the span, which may be one too long afterwards. */
+  private addChunk(spanIndex: number, chunkIndex: number, chunk: ListChunk): void {
+    const span = this.ownSpan(spanIndex)
+    span.chunks.splice(chunkIndex, 0, chunk)
+    span.length += chunk.count
+    this.length += chunk.count
+    this.bytes += POINTER_BYTES
+  }
+
+  private addLastChunk(chunk: ListChunk): void {
+    const last = this.spans.length - 1
+    if (last >= 0 && this.spans[last]!.chunks.length < SPAN_CHUNKS_MAX) {
+      this.addChunk(last, this.spans[last]!.chunks.length, chunk)
+      return
+    }
+    this.spans.push(this.spanOf(chunk))
+  }
+
+  private addFirstChunk(chunk: ListChunk): void {
+    if (this.spans.length > 0 && this.spans[0]!.chunks.length < SPAN_CHUNKS_MAX) this.addChunk(0, 0, chunk)
+    else this.spans.unshift(this.spanOf(chunk))
+  }
+
+  private spanOf(chunk: ListChunk): Span {
+    this.length += chunk.count
+    this.bytes += SPAN_OVERHEAD_BYTES + POINTER_BYTES
+    return new Span(this.epoch, [chunk], chunk.count)
+  }
+
+  private dropChunk(spanIndex: number, chunkIndex: number): void {
+    const span = this.ownSpan(spanIndex)
+    const chunk = span.chunks[chunkIndex]!
+    if (span.chunks.length === 1) {
+      this.dropSpan(spanIndex)
+      return
+    }
+    if (chunkIndex === 0) span.chunks.shift()
+    else span.chunks.splice(chunkIndex, 1)
+    span.length -= chunk.count
+    this.length -= chunk.count
+    this.bytes -= CHUNK_OVERHEAD_BYTES + chunk.bytes.length + POINTER_BYTES
+  }
+
+  private dropSpan(spanIndex: number): void {
+    const span = this.spans[spanIndex]!
+    this.length -= span.length
+    this.bytes -= SPAN_OVERHEAD_BYTES
+    for (const chunk of span.chunks) this.bytes -= CHUNK_OVERHEAD_BYTES + chunk.bytes.length + POINTER_BYTES
+    if (spanIndex === 0) this.spans.shift()
+    else this.spans.splice(spanIndex, 1)
+  }
+
+  private halveSpan(spanIndex: number): void {
+    if (this.spans[spanIndex]!.chunks.length <= SPAN_CHUNKS_MAX) return
+    const left = this.ownSpan(spanIndex)
+    const moved = left.chunks.splice(left.chunks.length >>> 1)
+    let length = 0
+    for (const chunk of moved) length += chunk.count
+    left.length -= length
+    this.spans.splice(spanIndex + 1, 0, new Span(this.epoch, moved, length))
+    this.bytes += SPAN_OVERHEAD_BYTES
+  }
+
+  /** Joins a span that has become short with the next or the one before. */
+  private joinSpan(spanIndex: number): void {
+    if (this.spans[spanIndex]!.chunks.length >= SPAN_CHUNKS_MIN) return
+    const first = spanIndex + 1 < this.spans.length ? spanIndex : spanIndex - 1
+    if (first < 0) return
+    const left = this.spans[first]!
+    const right = this.spans[first + 1]!
+    if (left.chunks.length + right.chunks.length > SPAN_CHUNKS_JOINED_MAX) return
+    this.spans[first] = new Span(this.epoch, left.chunks.concat(right.chunks), left.length + right.length)
+    this.spans.splice(first + 1, 1)
+    this.bytes -= SPAN_OVERHEAD_BYTES
+  }
+}
