@@ -70,7 +70,7 @@ export function lzfCompress(
     while (length < lengthMax && src[from + length] === src[at + length]) length++
 
     out = writeLiterals(src, literalStart, at, dst, out, dstEnd)
-    if (out < 0 || out + 3 > dstEnd) return 0
+    if (out < 0 || out + (length <= 8 ? 2 : 3) > dstEnd) return 0
     const distance = at - from - 1
     if (length <= 8) {
       dst[out++] = ((length - 2) << 5) | (distance >> 8)
