@@ -35,7 +35,7 @@ function addAll(editor: HllEditor, prefix: string, from: number, to: number, max
   }
 }
 
-function registersOf(editor: HllEditor): Uint8Array {
+function registersOf(editor: HllEditor): Uint8Array<ArrayBuffer> {
   const registers = new Uint8Array(HLL_REGISTERS)
   expect(hllMaxInto(registers, editor.bytes, 0, editor.length)).toBe(true)
   return registers
