@@ -12,7 +12,7 @@
 import { globMatch } from "../bytes/glob.ts"
 import { splitArguments } from "./arguments.ts"
 import type { AnyDirective, DirectiveName, ValueByName } from "./directives.ts"
-import { DIRECTIVES } from "./directives.ts"
+import { DIRECTIVES, namesOf } from "./directives.ts"
 import { Refusal } from "./refusal.ts"
 import { rewriteConfiguration } from "./rewrite.ts"
 
@@ -79,6 +79,7 @@ interface Row {
   /** Property of `values`. */
   key: string
   isAlias: boolean
+  isHidden: boolean
   nameBytes: Uint8Array
 }
 
@@ -87,12 +88,13 @@ const encoder = new TextEncoder()
 /** Names and aliases, lower case, in table order. */
 const ROWS: ReadonlyMap<string, Row> = new Map(
   DIRECTIVES.flatMap(directive =>
-    [directive.name, ...directive.aliases].map(name => [
+    namesOf(directive).map(name => [
       name,
       {
         directive,
         key: camelCase(directive.name),
         isAlias: name !== directive.name,
+        isHidden: directive.flags.includes("hidden") || name === directive.foreignName,
         nameBytes: encoder.encode(name),
       },
     ]),
@@ -140,7 +142,7 @@ export class Config {
       }
       const bytes = encoder.encode(pattern)
       for (const [name, row] of ROWS) {
-        if (row.directive.flags.includes("hidden") || found.has(name)) continue
+        if (row.isHidden || found.has(name)) continue
         if (globMatch(bytes, 0, bytes.length, row.nameBytes, 0, row.nameBytes.length, true))
           found.set(name, row.directive.kind.format(this.#read(row)))
       }

@@ -53,12 +53,15 @@ export interface Directive<N extends string, T> {
   readonly flags: readonly DirectiveFlag[]
   /** Names of older releases; each is a row of its own in CONFIG GET. */
   readonly aliases: readonly string[]
+  /** A name that another server gives it: understood everywhere, shown by CONFIG GET only when asked for exactly. */
+  readonly foreignName: string | undefined
   readonly doc: string
 }
 
 interface DirectiveOptions {
   flags?: readonly DirectiveFlag[]
   alias?: string
+  foreignName?: string
 }
 
 function directive<const N extends string, T>(
@@ -66,9 +69,9 @@ function directive<const N extends string, T>(
   kind: Kind<T>,
   initial: NoInfer<T>,
   doc: string,
-  { flags = [], alias }: DirectiveOptions = {},
+  { flags = [], alias, foreignName }: DirectiveOptions = {},
 ): Directive<N, T> {
-  return { name, kind, initial, flags, aliases: alias === undefined ? [] : [alias], doc }
+  return { name, kind, initial, flags, aliases: alias === undefined ? [] : [alias], foreignName, doc }
 }
 
 const count = (min: number | bigint, max: number | bigint) => integer({ min, max })
@@ -125,6 +128,8 @@ const TITLE_TEMPLATE = text({
 const IMMUTABLE: DirectiveOptions = { flags: ["immutable"] }
 const INERT: DirectiveOptions = { flags: ["inert"] }
 const IMMUTABLE_INERT: DirectiveOptions = { flags: ["immutable", "inert"] }
+/** Understood so that a file made for a newer or another server does not stop the start. */
+const FOREIGN: DirectiveOptions = { flags: ["hidden", "inert"] }
 const HIDDEN: DirectiveOptions = { flags: ["hidden"] }
 const SECRET: DirectiveOptions = { flags: ["sensitive"] }
 
@@ -307,8 +312,11 @@ export const SECTIONS = {
   ],
   Replication: [
     directive("replicaof", REPLICA_OF, undefined, "Primary to follow.", { flags: ["immutable"], alias: "slaveof" }),
-    directive("masterauth", OPTIONAL_TEXT, "", "Password towards the primary.", SECRET),
-    directive("masteruser", OPTIONAL_TEXT, "", "User towards the primary.", SECRET),
+    directive("masterauth", OPTIONAL_TEXT, "", "Password towards the primary.", {
+      ...SECRET,
+      foreignName: "primaryauth",
+    }),
+    directive("masteruser", OPTIONAL_TEXT, "", "User towards the primary.", { ...SECRET, foreignName: "primaryuser" }),
     directive("replica-serve-stale-data", YES_NO, true, "Answer while the link to the primary is down.", {
       alias: "slave-serve-stale-data",
     }),
@@ -604,6 +612,40 @@ export const SECTIONS = {
       alias: "bgsave_cpulist",
     }),
   ],
+  "Of newer and other servers": [
+    directive("repl-rdb-channel", YES_NO, false, "Redis 8: send a full sync over a link of its own.", FOREIGN),
+    directive(
+      "replica-full-sync-buffer-limit",
+      memory({ min: 0, max: LONG_MAX }),
+      0,
+      "Redis 8: bytes a replica gathers during a full sync.",
+      FOREIGN,
+    ),
+    directive("cluster-slot-stats-enabled", YES_NO, false, "Redis 8, Valkey 8: count per cluster slot.", FOREIGN),
+    directive("cluster-blacklist-ttl", SIZE, 60, "Valkey: seconds a forgotten node stays out.", FOREIGN),
+    directive("cluster-announce-client-ipv4", OPTIONAL_TEXT, "", "Valkey: address reported to IPv4 clients.", FOREIGN),
+    directive("cluster-announce-client-ipv6", OPTIONAL_TEXT, "", "Valkey: address reported to IPv6 clients.", FOREIGN),
+    directive("availability-zone", text(), "", "Valkey: zone of the server.", FOREIGN),
+    directive("dual-channel-replication-enabled", YES_NO, false, "Valkey: full sync over two links.", FOREIGN),
+    directive("extended-redis-compatibility", YES_NO, false, "Valkey: report the name and version of Redis.", FOREIGN),
+    directive("log-format", oneOf(["legacy", "logfmt"]), "legacy", "Valkey: form of log lines.", FOREIGN),
+    directive(
+      "log-timestamp-format",
+      oneOf(["legacy", "iso8601", "milliseconds"]),
+      "legacy",
+      "Valkey: form of times in the log.",
+      FOREIGN,
+    ),
+    directive("events-per-io-thread", COUNT, 2, "Valkey: events that wake an I/O thread.", FOREIGN),
+    directive("prefetch-batch-max-size", count(0, 128), 16, "Valkey: keys fetched ahead.", FOREIGN),
+    directive("unixsocketgroup", OPTIONAL_TEXT, "", "Valkey: group of the Unix socket.", {
+      flags: ["immutable", "hidden", "inert"],
+    }),
+    directive("enable-debug-assert", YES_NO, false, "Valkey: assertions for tests.", {
+      flags: ["immutable", "hidden", "inert"],
+    }),
+    directive("debug-context", text(), "", "Valkey: text for the crash report.", FOREIGN),
+  ],
 } as const
 
 /** Any directive, its value's type erased: for code that treats all of them alike. */
@@ -619,8 +661,13 @@ export type DirectiveName = keyof ValueByName
 
 export const DIRECTIVES: readonly AnyDirective[] = Object.values<readonly AnyDirective[]>(SECTIONS).flat()
 
+/** Every name that is understood for this directive, its own first. */
+export function namesOf({ name, aliases, foreignName }: AnyDirective): string[] {
+  return foreignName === undefined ? [name, ...aliases] : [name, ...aliases, foreignName]
+}
+
 const BY_NAME: ReadonlyMap<string, AnyDirective> = new Map(
-  DIRECTIVES.flatMap(entry => [entry.name, ...entry.aliases].map(name => [name, entry] as const)),
+  DIRECTIVES.flatMap(entry => namesOf(entry).map(name => [name, entry] as const)),
 )
 
 /** The directive of this name or older name, in any case. */

@@ -60,7 +60,7 @@ export const YES_NO: Kind<boolean> = simple(
   value => (value ? "yes" : "no"),
 )
 
-/** A `yes` that this server cannot honour: files keep loading elsewhere-made settings only where they say `no`. */
+/** A switch that cannot be turned on here: `yes` is refused with the reason rather than accepted and ignored. */
 export function alwaysNo(reason: string): Kind<boolean> {
   return {
     ...YES_NO,

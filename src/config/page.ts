@@ -1,7 +1,7 @@
 /** docs/configuration.md, made from the table of directives. */
 
 import type { AnyDirective, DirectiveFlag, DirectiveName } from "./directives.ts"
-import { DIFFERENT_DEFAULTS, FILE_DIRECTIVES, RETIRED_DIRECTIVES, SECTIONS } from "./directives.ts"
+import { DIFFERENT_DEFAULTS, FILE_DIRECTIVES, namesOf, RETIRED_DIRECTIVES, SECTIONS } from "./directives.ts"
 
 const INTRODUCTION = `# Configuration
 
@@ -36,10 +36,11 @@ const FLAG_WORDS: Readonly<Record<DirectiveFlag, string>> = {
 const code = (text: string) => `\`${text}\``
 const cell = (text: string) => text.replaceAll("|", "\\|")
 
-function row({ name, kind, initial, flags, aliases, doc }: AnyDirective): string {
+function row(directive: AnyDirective): string {
+  const { kind, initial, flags, doc } = directive
   const text = kind.format(initial)
   const cells = [
-    [name, ...aliases].map(code).join(", "),
+    namesOf(directive).map(code).join(", "),
     kind.label,
     text === "" ? "" : code(text),
     doc,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { Config } from "../../src/config/config.ts"
-import { DIRECTIVES } from "../../src/config/directives.ts"
+import { DIRECTIVES, namesOf } from "../../src/config/directives.ts"
 
 const failed = (name: string, reason: string) =>
   `ERR CONFIG SET failed (possibly related to argument '${name}') - ${reason}`
@@ -52,11 +52,13 @@ describe("reading", () => {
   test("hidden directives show by exact name only", () => {
     const config = new Config()
     expect(config.getMatching(["key-load-*"])).toEqual([])
+    expect(config.set("primaryauth", "p")).toBeUndefined()
+    expect(config.getMatching(["*auth"])).toEqual([["masterauth", "p"]])
     expect(config.getMatching(["key-load-delay"])).toEqual([["key-load-delay", "0"]])
   })
 
   test("names and aliases are unique", () => {
-    const names = DIRECTIVES.flatMap(({ name, aliases }) => [name, ...aliases])
+    const names = DIRECTIVES.flatMap(namesOf)
     expect(new Set(names).size).toBe(names.length)
   })
 })
