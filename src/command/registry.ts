@@ -234,11 +234,14 @@ export class RegisteredCommand {
   }
 }
 
+/** Set in every hash, so that 0 can mean a free slot. */
+const HASH_BIT = 1 << 30
+
 /**
  * Names to commands, for lookup by bytes without regard to ASCII case.
  *
- * Slots are probed linearly at a load of at most a quarter. A slot holds the hash (0 means free, so hashes have their
- * top bit set); names lie one after another in one array of bytes.
+ * Slots are probed linearly at a load of at most a quarter. A slot holds the hash, 0 when it is free; names lie one
+ * after another in one array of bytes.
  */
 class NameTable {
   private readonly mask: number
@@ -299,7 +302,11 @@ class NameTable {
     if (this.lengths[slot] !== end - start) return false
     const names = this.names
     let at = this.offsets[slot]!
-    for (let i = start; i < end; i++) if (lowerByte(bytes[i]!) !== names[at++]) return false
+    for (let i = start; i < end; i++) {
+      const byte = bytes[i]!
+      const own = names[at++]!
+      if (byte !== own && (byte + 32 !== own || byte < 65 || byte > 90)) return false
+    }
     return true
   }
 }
@@ -308,11 +315,18 @@ function lowerByte(byte: number): number {
   return byte >= 65 && byte <= 90 ? byte | 32 : byte
 }
 
-/** Cheap and unseeded: the names in the table are ours. Folds case by setting bit 5, which merges a few other bytes. */
+/**
+ * From the length and three sampled bytes, folded to one case by setting bit 5. Cheap and unseeded: the names in the
+ * table are ours, and a hash that is met is followed by a comparison of all bytes.
+ */
 function nameHash(bytes: Uint8Array, start: number, end: number): number {
-  let hash = end - start
-  for (let i = start; i < end; i++) hash = Math.imul(hash, 31) + (bytes[i]! | 32)
-  return (hash ^ (hash >>> 15)) | (1 << 31)
+  const length = end - start
+  if (length === 0) return HASH_BIT
+  const first = bytes[start]! | 32
+  const middle = bytes[start + (length >> 1)]! | 32
+  const last = bytes[end - 1]! | 32
+  const hash = Math.imul(first | (middle << 8) | (last << 16) | (length << 24), 0x9e3779b1)
+  return (hash >>> 12) | HASH_BIT
 }
 
 export class CommandRegistry {
