@@ -203,11 +203,14 @@ export function formatDouble(value: number): string {
   if (value === 0) return 1 / value < 0 ? "-0" : "0"
   // Whole numbers go through a 64-bit integer, as far as half of its range.
   if (Number.isInteger(value) && Math.abs(value) <= 2 ** 62) return BigInt(value).toString()
+  // In this range the layout is plain whatever the digits, and the language prints the same.
+  const size = Math.abs(value)
+  if (size >= 0.001 && size < 10000) return String(value)
   const { negative, digits, power } = shortestDigits(value)
   return layOut(negative, digits, power)
 }
 
-/** value = ±0.digits… read as an integer × 10^power, with the fewest digits that single the double out. */
+/** value = ±digits × 10^power, digits a whole number: the fewest digits that single the double out. */
 function shortestDigits(value: number): { negative: boolean; digits: string; power: number } {
   // Without an argument toExponential gives as many digits as are needed.
   const [coefficient, exponent] = Math.abs(value).toExponential().split("e") as [string, string]

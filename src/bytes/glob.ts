@@ -13,6 +13,7 @@
  *     range if one more byte follows, so in "[a-]" the range runs from a to "]".
  *  4. The ends of a range may come in either order, and bytes are ordered as signed chars: 0x80-0xff before 0x00.
  *  5. An escaped byte in a class keeps its case even when case is ignored.
+ * Not followed: ranges that end at 0x80-0xff while case is ignored, where Redis's answer depends on the C library.
  *
  * Every element but the star takes exactly one byte, so only the latest star is ever worth widening: the matcher
  * remembers that one place and needs neither recursion nor a stack. Time is O(pattern × subject) at worst.
