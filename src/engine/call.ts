@@ -1,0 +1,108 @@
+/**
+ * Runs one command whose gates are passed, and deals with what it changed. Calls nest (EXEC, scripts), each level with its
+ * own Call object.
+ *
+ * From here to the reply nothing is asynchronous, so a command is atomic by construction.
+ */
+
+import { Call } from "../command/context.ts"
+import { Flag, type RegisteredCommand } from "../command/registry.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { type Client, ReplyMode } from "./client.ts"
+import type { Engine } from "./engine.ts"
+
+/** Of the fast commands one in this many is timed, and counts for all of them. */
+const TIMED_ONE_IN = 16
+const ERROR_BYTE = 45
+
+export class Caller {
+  private readonly engine: Engine
+  private readonly levels: Call[] = []
+  private depth = 0
+  private untimed = 0
+  /** True when every command must be timed: the slow log or somebody else wants to know. */
+  timesAll = false
+
+  constructor(engine: Engine) {
+    this.engine = engine
+  }
+
+  /** How deep calls are nested right now. */
+  get nesting(): number {
+    return this.depth
+  }
+
+  /** The Call of the running command, if one runs. */
+  get current(): Call | undefined {
+    return this.depth === 0 ? undefined : this.levels[this.depth - 1]
+  }
+
+  run(client: Client, command: RegisteredCommand, args: Arguments, retrying = false): void {
+    const engine = this.engine
+    const call = this.levels[this.depth] ?? this.addLevel()
+    const { events } = engine.keyspace
+    const { propagator } = engine
+    const reply = engine.output.writer
+    call.args = args
+    call.reply = reply
+    call.client = client
+    call.command = command
+    call.db = client.db
+    call.retrying = retrying
+    const replyAt = reply.at
+    const dirty = events.dirty
+    const outerReplaced = propagator.replaced
+    const timed = this.timesAll || (command.flagBits & Flag.Fast) === 0 || ++this.untimed >= TIMED_ONE_IN
+    const startedAt = timed ? engine.clock.monotonicMicros() : 0
+    this.depth++
+    propagator.open()
+    propagator.replaced = false
+    try {
+      command.run!(call)
+      if (events.dirty !== dirty && !propagator.replaced) propagator.verbatim(call.db, args)
+    } catch (error) {
+      reply.at = Math.min(replyAt, reply.at)
+      engine.onHandlerError(error, command)
+    } finally {
+      propagator.replaced = outerReplaced
+      propagator.close()
+      this.depth--
+    }
+    if (!retrying) command.calls++
+    if (timed) this.account(client, command, args, startedAt)
+    if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) {
+      command.failedCalls++
+      engine.countError(replyAt)
+    }
+  }
+
+  /** Makes what `client.replyMode` says of the reply that stands at `replyAt`. */
+  silence(client: Client, replyAt: number): void {
+    const reply = this.engine.output.writer
+    if (client.replyMode !== ReplyMode.On) reply.at = Math.min(reply.at, replyAt)
+    if (client.replyMode === ReplyMode.SkipNext) client.replyMode = ReplyMode.SkipThis
+    else if (client.replyMode === ReplyMode.SkipThis) client.replyMode = ReplyMode.On
+  }
+
+  private account(client: Client, command: RegisteredCommand, args: Arguments, startedAt: number): void {
+    const usec = this.engine.clock.monotonicMicros() - startedAt
+    const fast = (command.flagBits & Flag.Fast) !== 0 && !this.timesAll
+    if (fast) {
+      // Stands for the untimed ones before it as well; they were fast commands all, of one mix or another.
+      command.usec += usec * TIMED_ONE_IN
+      this.untimed = 0
+    } else command.usec += usec
+    this.engine.onTimed(client, command, args, usec)
+  }
+
+  private addLevel(): Call {
+    const call = new Call()
+    const { engine } = this
+    call.keyspace = engine.keyspace
+    call.config = engine.config
+    call.blocking = engine.blocking
+    call.propagation = engine.propagator
+    this.levels.push(call)
+    return call
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * From a parsed request to its command: lookup, arity, gates, then call.ts.
+ *
+ * The gates are rules in Redis's order, each (engine, client, command, args) → error text or nothing; they look at flags,
+ * not at names. In calm weather (no bit of engine.conditions or client.conditions set) none of them can apply, and
+ * they are skipped together.
+ */
+
+import { wrongArity } from "../command/errors.ts"
+import { Flag, type RegisteredCommand } from "../command/registry.ts"
+import { unknownSubcommand } from "../command/errors.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { type Client, ClientCondition } from "./client.ts"
+import type { Engine } from "./engine.ts"
+
+export type Gate = (
+  engine: Engine,
+  client: Client,
+  command: RegisteredCommand,
+  args: Arguments,
+) => string | undefined
+
+/** Conditions of the whole server under which commands must pass the gates. */
+export const EngineCondition = {
+  Loading: 1,
+  /** The append-only file (or the last snapshot) could not be written. */
+  DiskError: 2,
+  MemoryLimit: 4,
+  ReadOnlyReplica: 8,
+  TooFewReplicas: 16,
+  StaleReplica: 32,
+  BusyScript: 64,
+  Paused: 128,
+  Monitored: 256,
+} as const
+
+export class Dispatcher {
+  private readonly engine: Engine
+  private readonly gates: readonly Gate[]
+
+  constructor(engine: Engine, gates: readonly Gate[]) {
+    this.engine = engine
+    this.gates = gates
+  }
+
+  /** Runs (or queues, or refuses) the request in `args` for `client`; the reply goes to the engine's writer. */
+  execute(client: Client, args: Arguments): void {
+    const { engine } = this
+    const bytes = args.bytes
+    let command = engine.registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
+    if (command === undefined) {
+      this.reject(client, undefined, unknownCommand(args))
+      return
+    }
+    if (command.isContainer && args.count > 1) {
+      const subcommand = command.lookupSubcommand(bytes, args.starts[1]!, args.ends[1]!)
+      if (subcommand === undefined) {
+        if (command.run === undefined) {
+          this.reject(client, command, unknownSubcommand(args.latin1(1), command.fullName))
+          return
+        }
+      } else command = subcommand
+    }
+    const arity = command.arity
+    if (arity >= 0 ? args.count !== arity : args.count < -arity) {
+      this.reject(client, command, wrongArity(command.fullName))
+      return
+    }
+    if ((engine.conditions | client.conditions) === 0) {
+      engine.caller.run(client, command, args)
+      return
+    }
+    this.executeGated(client, command, args)
+  }
+
+  private executeGated(client: Client, command: RegisteredCommand, args: Arguments): void {
+    const { engine } = this
+    const replyAt = engine.output.writer.at
+    for (const gate of this.gates) {
+      const error = gate(engine, client, command, args)
+      if (error === undefined) continue
+      if (error !== HANDLED) this.reject(client, command, error)
+      if ((client.conditions & ClientCondition.Silent) !== 0) engine.caller.silence(client, replyAt)
+      return
+    }
+    engine.beforeCommand(client, command, args)
+    engine.caller.run(client, command, args)
+    engine.afterCommand(client, command, args)
+    if ((client.conditions & ClientCondition.Silent) !== 0) engine.caller.silence(client, replyAt)
+  }
+
+  private reject(client: Client, command: RegisteredCommand | undefined, error: string): void {
+    const { engine } = this
+    const at = engine.output.writer.at
+    if (command !== undefined) command.rejectedCalls++
+    engine.onRejected(client, command, error)
+    engine.output.writer.error(error)
+    engine.countError(at)
+  }
+}
+
+/** A gate's answer when it has dealt with the request itself: queued it, or postponed it. */
+export const HANDLED = ""
+
+/** Gates of the core, in their order; the composition root puts those of the subsystems between them. */
+export function authenticationGate(
+  _engine: Engine,
+  client: Client,
+  command: RegisteredCommand,
+): string | undefined {
+  if ((client.conditions & ClientCondition.NeedsAuth) === 0 || (command.flagBits & Flag.NoAuth) !== 0) return undefined
+  return "NOAUTH Authentication required."
+}
+
+export function diskErrorGate(engine: Engine, _client: Client, command: RegisteredCommand): string | undefined {
+  if ((engine.conditions & EngineCondition.DiskError) === 0) return undefined
+  if ((command.flagBits & (Flag.Write | Flag.MayReplicate)) === 0 && command.fullName !== "ping") return undefined
+  return engine.diskError
+}
+
+export function loadingGate(engine: Engine, _client: Client, command: RegisteredCommand): string | undefined {
+  if ((engine.conditions & EngineCondition.Loading) === 0 || (command.flagBits & Flag.Loading) !== 0) return undefined
+  return "LOADING Redis is loading the dataset in memory"
+}
+
+const UNKNOWN_ARGUMENTS_BYTES_MAX = 128
+
+function unknownCommand(args: Arguments): string {
+  let given = ""
+  for (let i = 1; i < args.count && given.length < UNKNOWN_ARGUMENTS_BYTES_MAX; i++) {
+    given += `'${args.latin1(i).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX - given.length)}' `
+  }
+  const name = args.latin1(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX)
+  return `ERR unknown command '${name}', with args beginning with: ${given}`
+}

@@ -1,0 +1,166 @@
+/**
+ * The state that commands run in, and the rhythm of a tick: requests are run as they arrive, and at the end of the tick
+ * first the append-only file and the replicas get what changed, then the clients get their replies.
+ *
+ * Subsystems add themselves through the hooks and sinks below; the composition root (server.ts) does the wiring.
+ */
+
+import type { Blocking } from "../command/context.ts"
+import type { CommandRegistry, RegisteredCommand } from "../command/registry.ts"
+import type { Config } from "../config/config.ts"
+import type { Clock } from "../keyspace/clock.ts"
+import type { Keyspace } from "../keyspace/keyspace.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { Caller } from "./call.ts"
+import { type Client, ClientCondition } from "./client.ts"
+import { ClientTable } from "./clients.ts"
+import { Dispatcher, EngineCondition, type Gate } from "./dispatch.ts"
+import { Output } from "./output.ts"
+import { Propagator } from "./propagate.ts"
+
+/** Takes what is propagated: the append-only file, the replication backlog. */
+export interface Sink {
+  /** Bytes of whole commands, borrowed for the call. */
+  write(bytes: Uint8Array, start: number, end: number): void
+  /** The tick is over: whatever must happen before replies leave. */
+  flush(): void
+}
+
+export interface EngineOptions {
+  config: Config
+  keyspace: Keyspace
+  registry: CommandRegistry
+  clock: Clock
+  gates: readonly Gate[]
+  log: (level: LogLevel, message: string) => void
+}
+
+export type LogLevel = "debug" | "verbose" | "notice" | "warning"
+
+export class Engine {
+  readonly config: Config
+  readonly keyspace: Keyspace
+  readonly registry: CommandRegistry
+  readonly clock: Clock
+  readonly log: (level: LogLevel, message: string) => void
+  readonly output = new Output()
+  readonly propagator = new Propagator()
+  readonly clients: ClientTable
+  readonly caller: Caller
+  readonly dispatcher: Dispatcher
+  readonly sinks: Sink[] = []
+  blocking: Blocking
+
+  /** See EngineCondition. */
+  conditions = 0
+  /** What diskErrorGate answers. */
+  diskError = ""
+  readonly startedAt: number
+
+  commandsProcessed = 0
+  errorReplies = 0
+  /** Error replies by their first word. */
+  readonly errorCounts = new Map<string, number>()
+
+  /** Around commands of clients or times with a condition set. */
+  beforeCommand: (client: Client, command: RegisteredCommand, args: Arguments) => void = nothing
+  afterCommand: (client: Client, command: RegisteredCommand, args: Arguments) => void = nothing
+  /** A command was turned away before it ran. */
+  onRejected: (client: Client, command: RegisteredCommand | undefined, error: string) => void = nothing
+  /** A command was timed (not all fast ones are). */
+  onTimed: (client: Client, command: RegisteredCommand, args: Arguments, usec: number) => void = nothing
+  /** After each top-level command that changed something: keys may have become ready for blocked clients. */
+  afterChange: () => void = nothing
+  /** A client has connected. */
+  onConnected: (client: Client) => void = nothing
+  /** Asks the host for `endTick` soon (once per tick). */
+  requestTick: () => void = nothing
+
+  private tickRequested = false
+  private lastDirty = 0
+
+  constructor(options: EngineOptions) {
+    this.config = options.config
+    this.keyspace = options.keyspace
+    this.registry = options.registry
+    this.clock = options.clock
+    this.log = options.log
+    this.blocking = {
+      block: (call, _keys, _deadline, timedOut) => timedOut(call.reply),
+    }
+    this.clients = new ClientTable(this)
+    this.caller = new Caller(this)
+    this.dispatcher = new Dispatcher(this, options.gates)
+    this.startedAt = this.clock.wall()
+    this.refreshTime()
+  }
+
+  /** Moves the time that commands see on; called when a batch of requests begins. */
+  refreshTime(): void {
+    this.keyspace.setTime(this.clock.wall())
+    this.keyspace.tickAccessClock()
+  }
+
+  /** Runs one request of a client. */
+  execute(client: Client, args: Arguments): void {
+    this.commandsProcessed++
+    this.dispatcher.execute(client, args)
+    if (this.keyspace.events.dirty !== this.lastDirty) {
+      this.lastDirty = this.keyspace.events.dirty
+      this.afterChange()
+    }
+  }
+
+  /** Makes sure that the tick will be ended. */
+  wakeTick(): void {
+    if (this.tickRequested) return
+    this.tickRequested = true
+    this.requestTick()
+  }
+
+  /** Persists, propagates, replies. */
+  endTick(): void {
+    this.tickRequested = false
+    this.flushPropagation()
+    this.output.flush()
+    this.clients.closeFinished()
+  }
+
+  flushPropagation(): void {
+    const writer = this.propagator.writer
+    for (const sink of this.sinks) {
+      if (writer.at > 0) sink.write(writer.bytes, 0, writer.at)
+      sink.flush()
+    }
+    if (writer.at > 0) writer.reset()
+  }
+
+  setCondition(bit: number, on: boolean): void {
+    this.conditions = on ? this.conditions | bit : this.conditions & ~bit
+  }
+
+  /** Counts the error reply that begins at `at` in the writer. */
+  countError(at: number): void {
+    this.errorReplies++
+    const bytes = this.output.writer.bytes
+    let end = at + 1
+    while (bytes[end] !== 32 && bytes[end] !== 13) end++
+    let code = ""
+    for (let i = at + 1; i < end; i++) code += String.fromCharCode(bytes[i]!)
+    this.errorCounts.set(code, (this.errorCounts.get(code) ?? 0) + 1)
+  }
+
+  /** A handler threw: either memory ran out, or an invariant broke. The client gets an error, the log the story. */
+  onHandlerError(error: unknown, command: RegisteredCommand): void {
+    if (error instanceof RangeError || (error instanceof Error && error.constructor.name === "HeapFullError")) {
+      this.output.writer.error("OOM command not allowed when used memory > 'maxmemory'.")
+      return
+    }
+    this.log("warning", `error in command '${command.fullName}': ${error instanceof Error ? error.stack : String(error)}`)
+    this.output.writer.error("ERR internal error")
+  }
+}
+
+export { ClientCondition, EngineCondition }
+
+function nothing(): void {}

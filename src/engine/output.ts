@@ -1,0 +1,117 @@
+/**
+ * Replies on their way out. All replies of a tick go into one writer; a table says which stretch belongs to whom. At
+ * the end of the tick, after the append-only file has its part, each stretch is handed to its socket. An idle
+ * connection therefore owns no output buffer, and one slow reader never blocks the others: what the kernel does not take is
+ * copied to the client's queue and goes on when the socket drains.
+ *
+ * Invariant: stretches are in the order they were written, so a client's replies and pushes keep their order.
+ */
+
+import { ReplyWriter } from "../resp/reply-writer.ts"
+import type { Client } from "./client.ts"
+
+/** A tick that has gathered this much is flushed before more commands are run. */
+export const TICK_OUTPUT_BYTES_MAX = 1024 * 1024
+
+export class Output {
+  readonly writer = new ReplyWriter()
+  /** Called when a client has output in its queue that was not there before. */
+  onQueued: (client: Client) => void = () => {}
+  /** Bytes handed to sockets. */
+  bytesOut = 0
+
+  private owners: (Client | undefined)[] = []
+  private starts: number[] = []
+  private ends: number[] = []
+  private count = 0
+  private open_: Client | undefined
+  private openAt = 0
+
+  get isEmpty(): boolean {
+    return this.writer.at === 0
+  }
+
+  /** From here on replies are for `client`. Returns whose they were before, to be reopened. */
+  open(client: Client | undefined): Client | undefined {
+    const before = this.open_
+    if (before === client) return before
+    this.close()
+    this.open_ = client
+    this.openAt = this.writer.at
+    this.writer.resp3 = client !== undefined && client.protocol === 3
+    return before
+  }
+
+  /** Ends the open stretch. */
+  close(): void {
+    const client = this.open_
+    if (client !== undefined && this.writer.at > this.openAt) {
+      this.owners[this.count] = client
+      this.starts[this.count] = this.openAt
+      this.ends[this.count++] = this.writer.at
+    }
+    this.open_ = undefined
+  }
+
+  /** Writes complete bytes to a client other than the one being served, keeping the order of things. */
+  push(client: Client, bytes: Uint8Array): void {
+    const before = this.open(client)
+    this.writer.raw(bytes)
+    if (before !== client) this.open(before)
+  }
+
+  /** Hands everything to the sockets. */
+  flush(): void {
+    const reopen = this.open_
+    this.close()
+    const bytes = this.writer.bytes
+    for (let i = 0; i < this.count; i++) {
+      const client = this.owners[i]!
+      this.owners[i] = undefined
+      this.send(client, bytes, this.starts[i]!, this.ends[i]!)
+    }
+    this.count = 0
+    this.writer.reset()
+    if (reopen !== undefined) this.open(reopen)
+  }
+
+  /** Goes on with a client's queue when its socket has room again; true when the queue is empty. */
+  drain(client: Client): boolean {
+    const { transport, pending } = client
+    if (transport === undefined) return true
+    let sent = 0
+    while (sent < pending.length) {
+      const chunk = pending[sent]!
+      const taken = transport.write(chunk, 0, chunk.length)
+      if (taken < 0) return true
+      client.netOutput += taken
+      this.bytesOut += taken
+      client.pendingBytes -= taken
+      if (taken < chunk.length) {
+        pending[sent] = chunk.subarray(taken)
+        break
+      }
+      sent++
+    }
+    pending.splice(0, sent)
+    return pending.length === 0
+  }
+
+  private send(client: Client, bytes: Uint8Array, start: number, end: number): void {
+    const { transport } = client
+    if (transport === undefined || client.gone) return
+    let taken = 0
+    if (client.pending.length === 0) {
+      taken = transport.write(bytes, start, end - start)
+      if (taken < 0) return
+      client.netOutput += taken
+      this.bytesOut += taken
+    }
+    if (start + taken < end) {
+      const rest = bytes.slice(start + taken, end)
+      client.pending.push(rest)
+      client.pendingBytes += rest.length
+      this.onQueued(client)
+    }
+  }
+}

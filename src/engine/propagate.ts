@@ -1,0 +1,90 @@
+/**
+ * The one funnel to the append-only file and the replicas. Commands are gathered in one buffer per tick, together with the
+ * SELECTs between them; sinks take the buffer at the end of the tick, before any reply leaves.
+ *
+ * A unit is what belongs together: one command, an EXEC, a script. If it propagates more than one command, MULTI and EXEC
+ * are put around them, so that a reader applies all or nothing.
+ */
+
+import type { Propagation } from "../command/context.ts"
+import type { Database } from "../keyspace/db.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { CommandWriter } from "../resp/command-writer.ts"
+
+export class Propagator implements Propagation {
+  readonly writer = new CommandWriter(64 * 1024)
+  /** False while nobody listens (no append-only file, no replicas) or while loading. */
+  enabled = false
+  /** Set by the running command: do not propagate it verbatim. */
+  replaced = false
+
+  private depth = 0
+  private unitAt = 0
+  private unitCommands = 0
+  private selected = -1
+  private readonly scratch = new CommandWriter(64)
+
+  /** Begins a unit; units nest, the outermost counts. */
+  open(): void {
+    if (this.depth++ === 0) {
+      this.unitAt = this.writer.at
+      this.unitCommands = 0
+    }
+  }
+
+  close(): void {
+    if (--this.depth === 0 && this.unitCommands > 1) this.wrap()
+  }
+
+  /** A command exactly as it came. */
+  verbatim(db: Database, args: Arguments): void {
+    if (!this.enabled) return
+    this.select(db.index)
+    this.unitCommands++
+    const writer = this.writer
+    if (args.frameStart >= 0) {
+      writer.raw(args.bytes, args.frameStart, args.frameEnd)
+      return
+    }
+    writer.begin(args.count)
+    for (let i = 0; i < args.count; i++) writer.arg(args.bytes, args.starts[i]!, args.ends[i]!)
+  }
+
+  effect(db: Database, argumentCount: number): CommandWriter {
+    this.replaced = true
+    return this.beside(db, argumentCount)
+  }
+
+  /** A further command beside the running one: the deletion of a key that expired, say. */
+  beside(db: Database, argumentCount: number): CommandWriter {
+    if (!this.enabled) {
+      this.scratch.reset()
+      return this.scratch.begin(argumentCount)
+    }
+    this.select(db.index)
+    this.unitCommands++
+    return this.writer.begin(argumentCount)
+  }
+
+  suppress(): void {
+    this.replaced = true
+  }
+
+  /** The next command must name its database: a new file, or a new replica. */
+  forgetSelected(): void {
+    this.selected = -1
+  }
+
+  private select(index: number): void {
+    if (this.selected === index) return
+    this.selected = index
+    this.writer.begin(2).word("SELECT").number(index)
+  }
+
+  private wrap(): void {
+    const writer = this.writer
+    const body = writer.bytes.slice(this.unitAt, writer.at)
+    writer.at = this.unitAt
+    writer.begin(1).word("MULTI").raw(body, 0, body.length).begin(1).word("EXEC")
+  }
+}

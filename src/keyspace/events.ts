@@ -1,0 +1,55 @@
+/**
+ * What the keyspace tells the rest of the server. One object per server; the composition root fills in the listeners.
+ * The counters and flags are plain fields, so that a write that interests nobody costs a few comparisons.
+ */
+
+import type { Database } from "./db.ts"
+
+/** Classes of keyspace notifications, as the flags of notify-keyspace-events. */
+export const Notify = {
+  Keyspace: 1,
+  Keyevent: 2,
+  Generic: 4,
+  String: 8,
+  List: 16,
+  Set: 32,
+  Hash: 64,
+  Zset: 128,
+  Expired: 256,
+  Evicted: 512,
+  Stream: 1024,
+  KeyMiss: 2048,
+  Loaded: 4096,
+  Module: 8192,
+  New: 16384,
+} as const
+
+export class KeyspaceEvents {
+  /** Changes since the last save; a command that leaves it alone is not propagated. */
+  dirty = 0
+  /** Flags of notify-keyspace-events in force. */
+  notifyFlags = 0
+  /** True while somebody watches, waits for, or tracks keys: then `modified` is worth telling. */
+  interested = false
+
+  hits = 0
+  misses = 0
+  expiredKeys = 0
+  evictedKeys = 0
+  expiredFields = 0
+  lazyfreed = 0
+
+  onModified: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
+  onFlushed: (db: Database) => void = nothing
+  onSwapped: (a: Database, b: Database) => void = nothing
+  onNotify: (event: string, db: Database, key: Uint8Array, start: number, end: number) => void = nothing
+  /** A key went because its time was up: to be propagated as its deletion. The key's bytes are a copy. */
+  onExpired: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
+
+  /** Publishes a keyspace notification if its class is enabled. */
+  notify(flag: number, event: string, db: Database, key: Uint8Array, start: number, end: number): void {
+    if ((this.notifyFlags & flag) !== 0) this.onNotify(event, db, key, start, end)
+  }
+}
+
+function nothing(): void {}

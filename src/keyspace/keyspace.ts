@@ -1,0 +1,175 @@
+/**
+ * All databases of a server, and what they share: the record heap, the hash key, the frozen time of the running command,
+ * the lazy free queue, the expire cycle.
+ */
+
+import { KeyedHash } from "../bytes/siphash.ts"
+import { Prng } from "../bytes/prng.ts"
+import { ByteMap, type Container } from "../structs/byte-map.ts"
+import { PageHeap } from "../structs/page-heap.ts"
+import { Database } from "./db.ts"
+import { KeyspaceEvents } from "./events.ts"
+
+/** Steps of work (records, pages, objects) done per slice; a slice takes well under a millisecond. */
+const FREE_STEPS_PER_SLICE = 512
+const EXPIRE_RECORDS_PER_SLICE = 1000
+
+export interface KeyspaceOptions {
+  databases: number
+  /** Seeds the hash key and the random choices. */
+  seed: number
+}
+
+export class Keyspace {
+  readonly events = new KeyspaceEvents()
+  readonly heap = new PageHeap()
+  readonly random: Prng
+  readonly databases: Database[] = []
+  /** Wall time in ms, standing still while a command runs. */
+  now = 0
+  /** True where expired keys must not be removed: on a replica, while loading, with the expire cycle switched off by pause. */
+  expiryPaused = false
+  /** With `expiryPaused`: whether expired keys are still served (while loading). */
+  servesExpired = false
+  /** DEBUG SET-ACTIVE-EXPIRE. */
+  activeExpiry = true
+  lfu = false
+  lfuLogFactor = 10
+  lfuDecayMinutes = 1
+  /** Readers with NO-TOUCH leave access clocks alone. */
+  touching = true
+
+  private readonly hasher: KeyedHash
+  private readonly discarded: Container[] = []
+  private expireDb = 0
+  private expireEntry = 0
+
+  constructor(options: KeyspaceOptions) {
+    this.random = new Prng(options.seed)
+    this.hasher = new KeyedHash(this.random.next32(), this.random.next32())
+    for (let i = 0; i < options.databases; i++) this.databases.push(new Database(this, i))
+  }
+
+  /** A new map on the shared heap: for a database, or for a container's index. */
+  newMap(): ByteMap {
+    const map = new ByteMap(this.heap, this.hasher)
+    map.accessClock = this.accessClock
+    return map
+  }
+
+  /** Bytes of everything stored, in O(databases). */
+  get bytes(): number {
+    let sum = 0
+    for (const db of this.databases) sum += db.keys.bytes
+    return sum
+  }
+
+  /** Moves the frozen time on. Between commands only. */
+  setTime(wallMs: number): void {
+    this.now = wallMs
+  }
+
+  /** Sets the access clock of this second, for LRU; with LFU it is the value a new key begins with. */
+  tickAccessClock(): void {
+    const clock = this.lfu ? (this.minutes() << 8) | LFU_INITIAL : Math.floor(this.now / 1000) & 0xffffff
+    if (clock === this.accessClock) return
+    this.accessClock = clock
+    for (const db of this.databases) db.keys.accessClock = clock
+  }
+  private accessClock = 0
+
+  /** Notes that a record was used. */
+  touch(map: ByteMap, address: number): void {
+    if (!this.touching) return
+    if (this.lfu) map.setAccess(address, this.lfuTouched(map.access(address)))
+    else if (map.access(address) !== this.accessClock) map.setAccess(address, this.accessClock)
+  }
+
+  /** Seconds since a record was used (LRU clock). */
+  idleSeconds(map: ByteMap, address: number): number {
+    return ((Math.floor(this.now / 1000) & 0xffffff) - map.access(address)) & 0xffffff
+  }
+
+  /** Logarithmic access counter of a record, decayed to now (LFU). */
+  frequency(map: ByteMap, address: number): number {
+    return this.lfuDecayed(map.access(address))
+  }
+
+  /** Exchanges two databases' content; their clients stay where they are. */
+  swap(a: number, b: number): void {
+    const first = this.databases[a]!
+    const second = this.databases[b]!
+    const keys = first.keys
+    first.keys = second.keys
+    second.keys = keys
+    this.events.onSwapped(first, second)
+  }
+
+  /** Hands a container over to be freed in slices (after the snapshot that may still read it). */
+  discard(container: Container): void {
+    this.heap.afterThaw(() => this.discarded.push(container))
+  }
+
+  /** Objects waiting to be freed. */
+  get discardedSize(): number {
+    return this.discarded.length
+  }
+
+  /** One slice of freeing; true when more is left. */
+  freeSlice(): boolean {
+    let budget = FREE_STEPS_PER_SLICE
+    while (this.discarded.length > 0 && budget > 0) {
+      const container = this.discarded[this.discarded.length - 1]!
+      if (!container.release(budget)) return true
+      this.discarded.pop()
+      this.events.lazyfreed++
+      budget -= 64
+    }
+    return this.discarded.length > 0
+  }
+
+  /**
+   * One slice of the expire cycle: goes on where the last one stopped, through all databases. Returns true while a round is
+   * unfinished, so that the caller comes back soon.
+   */
+  expireSlice(): boolean {
+    if (this.expiryPaused || !this.activeExpiry) return false
+    while (this.expireDb < this.databases.length) {
+      const db = this.databases[this.expireDb]!
+      if (db.keys.expirySize > 0) {
+        const now = this.now
+        this.expireEntry = db.keys.visitExpired(this.expireEntry, now - 1, EXPIRE_RECORDS_PER_SLICE, address =>
+          db.expire(address),
+        )
+        if (this.expireEntry >= 0) return true
+      }
+      this.expireEntry = 0
+      this.expireDb++
+    }
+    this.expireDb = 0
+    return false
+  }
+
+  private minutes(): number {
+    return Math.floor(this.now / 60000) & 0xffff
+  }
+
+  private lfuDecayed(access: number): number {
+    const counter = access & 0xff
+    const elapsed = (this.minutes() - (access >>> 8)) & 0xffff
+    const periods = this.lfuDecayMinutes > 0 ? Math.floor(elapsed / this.lfuDecayMinutes) : 0
+    return Math.max(0, counter - periods)
+  }
+
+  private lfuTouched(access: number): number {
+    let counter = this.lfuDecayed(access)
+    if (counter < 255) {
+      const base = Math.max(0, counter - LFU_INITIAL)
+      if (this.random.nextFloat() < 1 / (base * this.lfuLogFactor + 1)) counter++
+    }
+    return (this.minutes() << 8) | counter
+  }
+}
+
+/** A new key's counter, so that it is not evicted before it had a chance. */
+const LFU_INITIAL = 5

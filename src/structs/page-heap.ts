@@ -1,0 +1,194 @@
+/**
+ * The memory that every ByteMap of one server draws from: a few large slabs, cut into 4 KiB frames.
+ *
+ * Why: an object per key, or even per segment, costs a pointer chase and a cache miss at each step. Here a record is
+ * a 32-bit address (in units of 8 bytes, so one heap spans 32 GiB), and the slabs' views are few enough to stay in the
+ * first-level cache. Slabs are SharedArrayBuffers so that a Worker can read a frozen state; the kernel commits
+ * their pages only when they are touched.
+ *
+ *   address (32 bits)   = slab (10 bits) | unit within the slab (22 bits), one unit = 8 bytes
+ *   frame number        = address >>> 9  (4096 bytes = 512 units)
+ *   page                = 1 frame (small maps) or 4 aligned frames (16 KiB): holds records, append-only
+ *   block               = 1 frame: the 512 slots of one ByteMap segment
+ *
+ * Invariants
+ *  1. Address 0 is never handed out: frame 0 of slab 0 stays unused, so 0 can mean "none".
+ *  2. A page's `used` units are a gapless sequence of records, live or dead; `live` counts the units of the live ones.
+ *  3. What is stamped with an epoch <= `frozenThrough` is read by a snapshot: its bytes are not changed and its
+ *     frames not reused until `thaw`. (The access clock in a record's header is exempt: nobody's truth hangs on it.)
+ */
+
+export const UNIT_SHIFT = 3
+export const SLAB_UNIT_BITS = 22
+export const SLAB_UNIT_MASK = (1 << SLAB_UNIT_BITS) - 1
+export const FRAME_UNIT_BITS = 9
+export const FRAME_BYTES = 4096
+export const FRAME_WORDS = FRAME_BYTES >>> 2
+export const FRAMES_PER_SLAB_BITS = SLAB_UNIT_BITS - FRAME_UNIT_BITS
+export const FRAMES_PER_SLAB = 1 << FRAMES_PER_SLAB_BITS
+const FRAMES_PER_SLAB_MASK = FRAMES_PER_SLAB - 1
+const SLAB_BYTES = FRAMES_PER_SLAB * FRAME_BYTES
+const SLABS_MAX = 1 << (32 - SLAB_UNIT_BITS)
+export const LARGE_PAGE_FRAMES = 4
+
+/** Thrown when 32 GiB of records are stored; the dispatcher answers it as out of memory. */
+export class HeapFullError extends Error {}
+
+export class PageHeap {
+  readonly bytes: Uint8Array[] = []
+  readonly words: Int32Array[] = []
+  readonly doubles: Float64Array[] = []
+
+  /** The epoch that new blocks and pages are stamped with. */
+  epoch = 1
+  /** Everything stamped up to here belongs to the running snapshot; 0 when there is none. */
+  frozenThrough = 0
+
+  /** Per frame. For a page of four frames only the first frame's cells mean anything. */
+  frameEpoch = new Int32Array(0)
+  pageLive = new Int32Array(0)
+  pageUsed = new Int32Array(0)
+  pageNext = new Int32Array(0)
+  pagePrev = new Int32Array(0)
+  /** 1 = a page of one frame, 4 = a page of four, 0 = a block or free. */
+  pageFrames = new Uint8Array(0)
+  blockCount = new Int16Array(0)
+  blockDepth = new Uint8Array(0)
+  /** Earliest expiry among a block's records, in ms; Infinity when none has one. */
+  blockEarliest = new Float64Array(0)
+
+  /** Frames in use, for O(1) memory accounting. */
+  framesUsed = 0
+
+  private frameLimit = 0
+  private nextFrame = LARGE_PAGE_FRAMES
+  private readonly freeSingles: number[] = []
+  private readonly freeQuads: number[] = []
+  private readonly limboSingles: number[] = []
+  private readonly limboQuads: number[] = []
+  private readonly onThaw: (() => void)[] = []
+
+  get bytesUsed(): number {
+    return this.framesUsed * FRAME_BYTES
+  }
+
+  /** One frame for a block or a small page. Its content is undefined. */
+  takeFrame(): number {
+    let frame = this.freeSingles.pop()
+    if (frame === undefined) {
+      const quad = this.takeQuadRaw()
+      this.freeSingles.push(quad + 3, quad + 2, quad + 1)
+      frame = quad
+    }
+    this.framesUsed++
+    this.frameEpoch[frame] = this.epoch
+    return frame
+  }
+
+  /** Four aligned frames for a large page. */
+  takeQuad(): number {
+    const quad = this.takeQuadRaw()
+    this.framesUsed += LARGE_PAGE_FRAMES
+    this.frameEpoch[quad] = this.epoch
+    return quad
+  }
+
+  /** Gives frames back; those a snapshot still reads wait for its end. */
+  releaseFrame(frame: number): void {
+    this.framesUsed--
+    if (this.frameEpoch[frame]! <= this.frozenThrough) this.limboSingles.push(frame)
+    else this.freeSingles.push(frame)
+  }
+
+  releaseQuad(quad: number): void {
+    this.framesUsed -= LARGE_PAGE_FRAMES
+    if (this.frameEpoch[quad]! <= this.frozenThrough) this.limboQuads.push(quad)
+    else this.freeQuads.push(quad)
+  }
+
+  /** Starts a snapshot: all that exists now is frozen. One at a time. */
+  freeze(): number {
+    if (this.frozenThrough !== 0) throw new Error("a snapshot is running already")
+    this.frozenThrough = this.epoch++
+    return this.frozenThrough
+  }
+
+  /** Ends the snapshot: frames that writers left behind for it become free. */
+  thaw(): void {
+    this.frozenThrough = 0
+    for (const frame of this.limboSingles) this.freeSingles.push(frame)
+    for (const quad of this.limboQuads) this.freeQuads.push(quad)
+    this.limboSingles.length = 0
+    this.limboQuads.length = 0
+    for (const run of this.onThaw.splice(0)) run()
+  }
+
+  /** Runs at the next thaw, or at once when nothing is frozen. */
+  afterThaw(run: () => void): void {
+    if (this.frozenThrough === 0) run()
+    else this.onThaw.push(run)
+  }
+
+  /** Page number of the record at an address. */
+  pageOf(address: number): number {
+    const frame = address >>> FRAME_UNIT_BITS
+    const quad = frame & ~(LARGE_PAGE_FRAMES - 1)
+    return this.pageFrames[quad] === LARGE_PAGE_FRAMES ? quad : frame
+  }
+
+  /** Forgets everything and lets the slabs go; only valid when no map uses the heap any more. */
+  reset(): void {
+    this.bytes.length = this.words.length = this.doubles.length = 0
+    this.freeSingles.length = this.freeQuads.length = 0
+    this.frameLimit = 0
+    this.nextFrame = LARGE_PAGE_FRAMES
+    this.framesUsed = 0
+    this.pageFrames.fill(0)
+  }
+
+  private takeQuadRaw(): number {
+    const recycled = this.freeQuads.pop()
+    if (recycled !== undefined) return recycled
+    if (this.nextFrame >= this.frameLimit) this.addSlab()
+    const quad = this.nextFrame
+    this.nextFrame += LARGE_PAGE_FRAMES
+    return quad
+  }
+
+  private addSlab(): void {
+    if (this.bytes.length >= SLABS_MAX) throw new HeapFullError("the record heap is full (32 GiB)")
+    const buffer = new SharedArrayBuffer(SLAB_BYTES)
+    this.bytes.push(new Uint8Array(buffer))
+    this.words.push(new Int32Array(buffer))
+    this.doubles.push(new Float64Array(buffer))
+    this.frameLimit += FRAMES_PER_SLAB
+    if (this.frameLimit > this.frameEpoch.length) this.growTables(this.frameLimit)
+  }
+
+  /** About 0.8 % of the slabs' size; doubling them copies at most a few milliseconds' worth, at tens of gigabytes. */
+  private growTables(frames: number): void {
+    const length = Math.max(frames, this.frameEpoch.length * 2)
+    this.frameEpoch = grown(this.frameEpoch, new Int32Array(length))
+    this.pageLive = grown(this.pageLive, new Int32Array(length))
+    this.pageUsed = grown(this.pageUsed, new Int32Array(length))
+    this.pageNext = grown(this.pageNext, new Int32Array(length))
+    this.pagePrev = grown(this.pagePrev, new Int32Array(length))
+    this.pageFrames = grown(this.pageFrames, new Uint8Array(length))
+    this.blockCount = grown(this.blockCount, new Int16Array(length))
+    this.blockDepth = grown(this.blockDepth, new Uint8Array(length))
+    this.blockEarliest = grown(this.blockEarliest, new Float64Array(length))
+  }
+}
+
+function grown<T extends Int32Array | Int16Array | Uint8Array | Float64Array>(from: T, to: T): T {
+  to.set(from as never)
+  return to
+}
+
+export function slabOfFrame(frame: number): number {
+  return frame >>> FRAMES_PER_SLAB_BITS
+}
+
+export function wordOfFrame(frame: number): number {
+  return (frame & FRAMES_PER_SLAB_MASK) << 10
+}
