@@ -1,0 +1,131 @@
+/** node-redis as applications use it, in RESP3 and RESP2. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
+import { createClient, defineScript, WatchError } from "redis"
+import { until } from "../support/condition.ts"
+import { type BundisProcess, startBundis } from "../support/process.ts"
+
+let server: BundisProcess
+beforeAll(async () => {
+  server = await startBundis(["--appendonly", "no", "--save", ""])
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
+const scripts = {
+  add: defineScript({
+    SCRIPT: "return redis.call('incrby', KEYS[1], ARGV[1])",
+    NUMBER_OF_KEYS: 1,
+    parseCommand: (parser, key: string, by: number) => {
+      parser.pushKey(key)
+      parser.push(String(by))
+    },
+    transformReply: (reply: unknown) => Number(reply),
+  }),
+}
+
+describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
+  const open = () =>
+    createClient({ RESP, scripts, name: "application", socket: { port: server.port, host: "127.0.0.1" } })
+  let client: ReturnType<typeof open>
+  const complaints: Error[] = []
+
+  beforeAll(async () => {
+    client = open()
+    client.on("error", error => complaints.push(error))
+    await client.connect()
+  })
+  afterAll(() => {
+    client.destroy()
+    expect(complaints).toEqual([])
+  })
+  beforeEach(async () => {
+    await client.flushAll()
+  })
+
+  test("introduces itself", async () => {
+    const info = await client.clientInfo()
+    expect(info.name).toBe("application")
+    expect(info.libName).toStartWith("node-redis")
+    expect(info.resp).toBe(RESP)
+  })
+
+  test("every type of value there and back", async () => {
+    expect(await client.set("s", "väl", { expiration: { type: "EX", value: 100 }, condition: "NX" })).toBe("OK")
+    expect(await client.get("s")).toBe("väl")
+    expect(await client.get("none")).toBeNull()
+    await client.hSet("h", { a: "1", b: "two" })
+    expect({ ...(await client.hGetAll("h")) }).toEqual({ a: "1", b: "two" })
+    await client.rPush("l", ["1", "2", "3"])
+    expect(await client.lRange("l", 0, -1)).toEqual(["1", "2", "3"])
+    await client.sAdd("set", ["x", "y"])
+    expect([...(await client.sMembers("set"))].sort()).toEqual(["x", "y"])
+    await client.zAdd("z", [
+      { value: "one", score: 1 },
+      { value: "two", score: 2.5 },
+    ])
+    expect(await client.zRangeWithScores("z", 0, -1)).toEqual([
+      { value: "one", score: 1 },
+      { value: "two", score: 2.5 },
+    ])
+    expect(await client.zScore("z", "two")).toBe(2.5)
+    const id = await client.xAdd("stream", "*", { field: "value" })
+    const entries = await client.xRange("stream", "-", "+")
+    expect(entries?.map(({ id, message }) => ({ id, message: { ...message } }))).toEqual([
+      { id, message: { field: "value" } },
+    ])
+  })
+
+  test("an error reply rejects with the server's text", async () => {
+    await client.set("s", "v")
+    expect(client.lPush("s", "x")).rejects.toThrow("WRONGTYPE Operation against a key holding the wrong kind of value")
+  })
+
+  test("commands of one turn go out together", async () => {
+    const replies = await Promise.all(Array.from({ length: 5000 }, (_, i) => client.incr(`n:${i % 10}`)))
+    expect(replies.at(-1)).toBe(500)
+  })
+
+  test("transactions, and their failure when a watched key changed", async () => {
+    expect(await client.multi().set("a", "1").incr("a").exec()).toEqual(["OK", 2] as never)
+    const other = await open().connect()
+    await client.watch("a")
+    await other.set("a", "10")
+    expect(client.multi().incr("a").exec()).rejects.toBeInstanceOf(WatchError)
+    await until(async () => (await other.get("a")) === "10")
+    other.destroy()
+  })
+
+  test("scripts by their digest", async () => {
+    expect(await client.add("n", 5)).toBe(5)
+    expect(await client.add("n", 5)).toBe(10)
+  })
+
+  test("publish and subscribe, by name, by pattern and by shard", async () => {
+    const subscriber = await open().connect()
+    const received: string[] = []
+    await subscriber.subscribe("news", (message, channel) => received.push(`${channel} ${message}`))
+    await subscriber.pSubscribe("n*", (message, channel) => received.push(`pattern ${channel} ${message}`))
+    await subscriber.sSubscribe("shard", (message, channel) => received.push(`${channel} ${message}`))
+    expect(await client.publish("news", "hello")).toBe(2)
+    expect(await client.sPublish("shard", "hello")).toBe(1)
+    await until(() => received.length === 3)
+    expect(received.sort()).toEqual(["news hello", "pattern news hello", "shard hello"])
+    subscriber.destroy()
+  })
+
+  test("blocking pops wait for a push", async () => {
+    const blocked = await open().connect()
+    const popped = blocked.blPop("queue", 10)
+    await until(async () => /blocked_clients:1\r/.test(await client.info("clients")))
+    await client.rPush("queue", "job")
+    expect({ ...(await popped) }).toEqual({ key: "queue", element: "job" } as never)
+    blocked.destroy()
+  })
+
+  test("scan iterators see every key once", async () => {
+    await client.mSet(Array.from({ length: 1000 }, (_, i) => [`key:${i}`, String(i)] as [string, string]))
+    const seen: string[] = []
+    for await (const keys of client.scanIterator({ MATCH: "key:*", COUNT: 100 })) seen.push(...keys)
+    expect(seen.length).toBe(1000)
+    expect(new Set(seen).size).toBe(1000)
+  })
+})
