@@ -59,7 +59,9 @@ function all(...steps: ((client: Client) => Promise<unknown>)[]) {
 }
 
 const keySpaceMax = 1_000_000
-const existingKeys = fill(["MSET"], keySpaceMax, i => [`key:${String(i).padStart(12, "0")}`, value])
+/** As redis-benchmark writes its random numbers. */
+const padded = (i: number) => String(i).padStart(12, "0")
+const existingKeys = fill(["MSET"], keySpaceMax, i => [`key:${padded(i)}`, value])
 const list600 = fill(["RPUSH", "list"], 600, () => [value])
 const tenThousand = 10_000
 const scored = (key: string, from = 0) => fill(["ZADD", key], tenThousand, i => [String(i), `member:${from + i}`])
@@ -103,7 +105,7 @@ export const containers: ThroughputCase[] = [
   },
   { name: "EXPIRE", command: ["EXPIRE", `key:${random}`, "1000"], prepare: existingKeys },
   { name: "APPEND", command: ["APPEND", `log:${random}`, "0123456789"] },
-  { name: "SETBIT", command: ["SETBIT", "bits", random, "1"] },
+  { name: "SETBIT", command: ["SETBIT", "bits", "12345", "1"] },
   {
     name: "BITCOUNT 16 KiB",
     command: ["BITCOUNT", "bits"],
@@ -129,7 +131,21 @@ export const containers: ThroughputCase[] = [
     prepare: fill(["RPUSH", "list"], tenThousand, () => [value]),
     weight: 2,
   },
-  { name: "SISMEMBER", command: ["SISMEMBER", "set", `member:${random}`], prepare: members("set") },
+  {
+    name: "HGET of 1M",
+    command: ["HGET", "h", `field:${random}`],
+    prepare: fill(["HSET", "h"], keySpaceMax, i => [`field:${padded(i)}`, "value"]),
+  },
+  {
+    name: "SISMEMBER of 1M",
+    command: ["SISMEMBER", "s", `member:${random}`],
+    prepare: fill(["SADD", "s"], keySpaceMax, i => [`member:${padded(i)}`]),
+  },
+  {
+    name: "ZSCORE of 1M",
+    command: ["ZSCORE", "z", `member:${random}`],
+    prepare: fill(["ZADD", "z"], keySpaceMax, i => [String((i * 7919) % keySpaceMax), `member:${padded(i)}`]),
+  },
   {
     name: "SINTER 2 × 10k",
     command: ["SINTER", "one", "two"],
@@ -249,7 +265,7 @@ export async function measureThroughput(
       const obstacles = await Promise.all(servers.map(server => obstacle(server, test)))
       const which = obstacles.findIndex(text => text !== undefined)
       if (which >= 0) {
-        note(`${test.name} left out: ${candidates[which]!.name}: ${obstacles[which]}`)
+        note(`${test.name}: ${candidates[which]!.name}: ${obstacles[which]}`)
         continue
       }
       const count = Math.max(options.pipeline * 4, Math.round(options.requests / (test.weight ?? 1)))
