@@ -343,13 +343,13 @@ export function bitfieldSet(b: Uint8Array, start: number, offset: number, bits: 
   writeBits(b, start, offset + bits - 32, 32, low)
 }
 
-/** `value` as the field can hold it; undefined when it cannot and must fail. */
+/** `value` as the field can hold it; undefined when it cannot and must fail. `assigned` tells SET from a sum. */
 function fit(
   value: number | bigint,
   bits: number,
   signed: boolean,
   overflow: number,
-  saturatesToMax: boolean,
+  assigned: boolean,
 ): number | bigint | undefined {
   if (typeof value === "number" && bits <= 53) {
     const max = 2 ** (signed ? bits - 1 : bits) - 1
@@ -360,13 +360,21 @@ function fit(
   const min = signed ? -max - 1n : 0n
   if (value >= min && value <= max) return value
   if (overflow === OVERFLOW_FAIL) return undefined
-  if (overflow === OVERFLOW_SATURATE) return normalizeInteger(value > max || saturatesToMax ? max : min)
+  if (overflow === OVERFLOW_SATURATE) {
+    const above = value > max || (assigned && countsAsTooLarge(value, max, signed))
+    return normalizeInteger(above ? max : min)
+  }
   return normalizeInteger(signed ? BigInt.asIntN(bits, BigInt(value)) : BigInt.asUintN(bits, BigInt(value)))
+}
+
+/** Whether Redis takes a value below the minimum for one above the maximum, as its 64-bit arithmetic wraps around. */
+function countsAsTooLarge(value: number | bigint, max: bigint, signed: boolean): boolean {
+  return !signed || max - BigInt(value) >= 2n ** 63n
 }
 
 /**
  * What BITFIELD SET stores for an int64 in a field of that type; undefined when it overflows and must fail. As in
- * Redis, a negative value counts as too large for an unsigned field, not as too small.
+ * Redis, a negative value saturates an unsigned field to its maximum, and so does a signed value close to -2^63.
  */
 export function bitfieldFit(
   value: number | bigint,
@@ -374,7 +382,7 @@ export function bitfieldFit(
   signed: boolean,
   overflow: number,
 ): number | bigint | undefined {
-  return fit(value, bits, signed, overflow, !signed)
+  return fit(value, bits, signed, overflow, true)
 }
 
 /** What BITFIELD INCRBY stores (and answers) for a field's value and an increment; undefined when it must fail. */
