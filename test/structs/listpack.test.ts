@@ -195,6 +195,24 @@ describe("listpack format", () => {
     }
   })
 
+  test("backlen boundaries of large strings", () => {
+    for (const length of [2097145, 2097146, 2097147]) {
+      const value = new Uint8Array(length).fill(0x78)
+      const size = lpEntrySize(value, 0, length)
+      expect(size).toBe(length + 5 + (length < 2097146 ? 3 : 4))
+      const b = new Uint8Array(size + 30)
+      lpInit(b, AT)
+      lpAppendInteger(b, AT, 7)
+      lpAppend(b, AT, value, 0, length)
+      lpAppendInteger(b, AT, 8)
+      expect(lpValidate(b, AT, AT + lpBytes(b, AT), true)).toBe(true)
+      expect(textOf(b, lpSeek(b, AT, -3))).toBe("7")
+      expect(lpValueLength(b, lpSeek(b, AT, -2))).toBe(length)
+      expect(lpPrev(b, AT, lpSeek(b, AT, 2))).toBe(lpSeek(b, AT, 1))
+      expect(b[lpEnd(b, AT)]).toBe(255)
+    }
+  })
+
   test("compares entries with every other value as text", () => {
     for (const a of [...INTEGERS, ...STRINGS]) {
       const b = build([a])
