@@ -59,7 +59,8 @@ async function compile(outfile: string, target?: Bun.Build.CompileTarget, execut
     entrypoints: entrypoints(),
     minify: true,
     bytecode: true,
-    // Bytecode defaults to CommonJS, which writes the build machine's path into import.meta.url.
+    // Bytecode takes a third off the start-up. Its default format is CommonJS, which writes the build machine's path
+    // into import.meta.url.
     format: "esm",
     naming: { entry: "[name].[ext]" },
     compile: {
@@ -271,7 +272,9 @@ async function main(args: readonly string[]) {
 
 if (import.meta.main) {
   process.exitCode = await main(process.argv.slice(2)).catch(error => {
-    console.error(`error: ${error instanceof AggregateError ? error.errors.join("\n") : (error as Error).message}`)
+    console.error(
+      `error: ${error instanceof AggregateError ? error.errors.map(each => Bun.inspect(each)).join("\n") : (error as Error).message}`,
+    )
     return 1
   })
 }
