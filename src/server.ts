@@ -6,10 +6,14 @@ import { CommandRegistry } from "./command/registry.ts"
 import type { Config } from "./config/config.ts"
 import { authenticationGate, diskErrorGate, loadingGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel } from "./engine/engine.ts"
+import { Cron } from "./engine/tick.ts"
 import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
 import { Listener } from "./net/listener.ts"
+import type { AofStorage } from "./persist/aof.ts"
+import { fileStorage } from "./persist/aof-storage.ts"
+import { Persistence } from "./persist/persistence.ts"
 
 export interface ServerOptions {
   config: Config
@@ -17,18 +21,35 @@ export interface ServerOptions {
   /** Seeds the hash key and all random choices; by default a random one. */
   seed?: number
   log?: (level: LogLevel, message: string) => void
+  /** Where files are kept; by default the file system. */
+  storage?: AofStorage
+  onLoadProgress?: (loaded: number, total: number) => void
+  /** The configuration file, for CONFIG REWRITE and INFO. */
+  configFile?: string
+  /** A shutdown is complete: the process may end with this code. */
+  onExit?: (code: number) => void
 }
+
+/** The server cannot listen where it was told to. */
+export class ListenError extends Error {}
 
 export class Server {
   readonly config: Config
   readonly engine: Engine
   readonly listener: Listener
+  readonly persistence: Persistence
+  readonly cron: Cron
   /** The TCP port in use, 0 when there is none. */
   port = 0
+  readonly configFile: string | undefined
+  private closed = false
+  private readonly onExit: (code: number) => void
 
   constructor(options: ServerOptions) {
     const { config } = options
     this.config = config
+    this.configFile = options.configFile
+    this.onExit = options.onExit ?? (() => {})
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const keyspace = new Keyspace({ databases: config.values.databases, seed })
     const registry = new CommandRegistry(families)
@@ -40,11 +61,90 @@ export class Server {
       gates: [authenticationGate, loadingGate, diskErrorGate],
       log: options.log ?? (() => {}),
     })
-    this.engine.requestTick = () => setImmediate(() => this.engine.endTick())
-    this.listener = new Listener(this.engine, { refusesStrangers: () => config.values.protectedMode })
+    const { engine } = this
+    engine.requestTick = () => setImmediate(() => engine.endTick())
+    keyspace.events.onExpired = (db, key, start, end) => {
+      engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
+    }
+    this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode })
+    this.persistence = new Persistence({
+      engine,
+      storage: options.storage ?? fileStorage,
+      onProgress: options.onLoadProgress,
+      pause: () => new Promise(resolve => setImmediate(resolve)),
+    })
+    this.cron = new Cron(engine)
+    this.cron.onSecond.push(() => this.persistence.aof.everySecond())
   }
 
-  start(): void {
-    this.port = this.listener.listenTcp("127.0.0.1", this.config.values.port)
+  /** Listens, loads what is on disk, and serves. Throws ListenError or LoadError. */
+  async start(onListening: () => void = () => {}): Promise<void> {
+    this.listen()
+    onListening()
+    this.cron.start()
+    try {
+      await this.persistence.start()
+    } catch (error) {
+      this.stop()
+      throw error
+    }
   }
+
+  /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process. */
+  shutdown(): void {
+    this.engine.log("notice", "User requested shutdown...")
+    this.stop()
+    this.onExit(0)
+  }
+
+  /** Stops serving; the append-only file is complete and synced afterwards. */
+  stop(): void {
+    if (this.closed) return
+    this.closed = true
+    this.engine.endTick()
+    this.cron.stop()
+    this.persistence.stop()
+    this.listener.close()
+  }
+
+  private listen(): void {
+    const { values } = this.config
+    const { listener, engine } = this
+    try {
+      if (values.unixsocket !== "") listener.listenUnix(values.unixsocket, values.unixsocketperm)
+    } catch (error) {
+      throw new ListenError(`Failed opening Unix socket: bind: ${text(error)}`)
+    }
+    if (values.port === 0 && values.unixsocket !== "") return
+    let port = values.port
+    let listening = 0
+    for (const bind of values.bind) {
+      const optional = bind.startsWith("-")
+      const host = bind.replace(/^-/, "")
+      try {
+        port = listener.listenTcp(host === "*" ? "0.0.0.0" : host === "::*" ? "::" : host, port)
+        listening++
+      } catch (error) {
+        if (optional) continue
+        engine.log(
+          "warning",
+          `Warning: Could not create server TCP listening socket ${host}:${port}: bind: ${text(error)}`,
+        )
+        listener.close()
+        throw new ListenError(`Failed listening on port ${port} (tcp), aborting.`)
+      }
+    }
+    if (listening === 0 && values.bind.length > 0) {
+      throw new ListenError(`Failed listening on port ${values.port} (tcp), aborting.`)
+    }
+    this.port = port
+  }
+}
+
+function text(error: unknown): string {
+  const { code } = error as { code?: string }
+  if (code === "EADDRINUSE") return "Address already in use"
+  if (code === "EADDRNOTAVAIL") return "Cannot assign requested address"
+  if (code === "EACCES") return "Permission denied"
+  return error instanceof Error ? error.message : String(error)
 }

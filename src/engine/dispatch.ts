@@ -6,19 +6,13 @@
  * they are skipped together.
  */
 
-import { wrongArity } from "../command/errors.ts"
+import { unknownSubcommand, wrongArity } from "../command/errors.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
-import { unknownSubcommand } from "../command/errors.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type Client, ClientCondition } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
-export type Gate = (
-  engine: Engine,
-  client: Client,
-  command: RegisteredCommand,
-  args: Arguments,
-) => string | undefined
+export type Gate = (engine: Engine, client: Client, command: RegisteredCommand, args: Arguments) => string | undefined
 
 /** Conditions of the whole server under which commands must pass the gates. */
 export const EngineCondition = {
@@ -103,11 +97,7 @@ export class Dispatcher {
 export const HANDLED = ""
 
 /** Gates of the core, in their order; the composition root puts those of the subsystems between them. */
-export function authenticationGate(
-  _engine: Engine,
-  client: Client,
-  command: RegisteredCommand,
-): string | undefined {
+export function authenticationGate(_engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
   if ((client.conditions & ClientCondition.NeedsAuth) === 0 || (command.flagBits & Flag.NoAuth) !== 0) return undefined
   return "NOAUTH Authentication required."
 }

@@ -156,7 +156,10 @@ export class Engine {
       this.output.writer.error("OOM command not allowed when used memory > 'maxmemory'.")
       return
     }
-    this.log("warning", `error in command '${command.fullName}': ${error instanceof Error ? error.stack : String(error)}`)
+    this.log(
+      "warning",
+      `error in command '${command.fullName}': ${error instanceof Error ? error.stack : String(error)}`,
+    )
     this.output.writer.error("ERR internal error")
   }
 }

@@ -60,6 +60,18 @@ export class Output {
     if (before !== client) this.open(before)
   }
 
+  /** Gives up all that has not been flushed, telling whose it was: they cannot be told that their writes are safe. */
+  disown(drop: (client: Client) => void): void {
+    this.close()
+    for (let i = 0; i < this.count; i++) {
+      const client = this.owners[i]!
+      this.owners[i] = undefined
+      drop(client)
+    }
+    this.count = 0
+    this.writer.reset()
+  }
+
   /** Hands everything to the sockets. */
   flush(): void {
     const reopen = this.open_

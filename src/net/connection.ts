@@ -173,7 +173,10 @@ export class Connection {
   private protocolError(bytes: Uint8Array, end: number): void {
     const { client, engine } = this
     const shown = Buffer.from(bytes.subarray(client.parser.at, Math.min(end, client.parser.at + ERROR_TEXT_BYTES_MAX)))
-    engine.log("verbose", `Protocol error (${client.parser.error}) from client: id=${client.id} ${JSON.stringify(shown.toString("latin1"))}`)
+    engine.log(
+      "verbose",
+      `Protocol error (${client.parser.error}) from client: id=${client.id} ${JSON.stringify(shown.toString("latin1"))}`,
+    )
     const at = engine.output.writer.at
     engine.output.writer.error(`ERR Protocol error: ${client.parser.error}`)
     engine.countError(at)
@@ -205,7 +208,8 @@ export class SocketTransport implements Transport {
     this.socket = socket
     this.isUnix = unixPath !== undefined
     this.fd = fd
-    this.remoteAddress = unixPath === undefined ? address(socket.remoteAddress, socket.remotePort ?? 0) : `${unixPath}:0`
+    this.remoteAddress =
+      unixPath === undefined ? address(socket.remoteAddress, socket.remotePort ?? 0) : `${unixPath}:0`
     this.localAddress =
       unixPath === undefined ? address(socket.localAddress ?? "127.0.0.1", socket.localPort) : `${unixPath}:0`
   }

@@ -1,0 +1,139 @@
+/**
+ * Replays one append-only file.
+ *
+ *   Idle ──command──▶ Idle
+ *    │                 ▲
+ *    └──MULTI──▶ Queueing ──command──▶ Queueing ──EXEC──▶ (all are run)
+ *
+ * A file may end in the middle of a command, or inside MULTI … EXEC, when the machine stopped while it was written. The
+ * place to cut back to is `validUpTo`: the end of the last command outside of a transaction. (Cutting after the last
+ * whole command inside a MULTI would leave that MULTI open, and everything appended later would be lost with it.)
+ *
+ * Anything else that is not a command is corruption: nothing is repaired then.
+ */
+
+import { closeSync, fstatSync, openSync, readSync } from "node:fs"
+import { Arguments } from "../resp/arguments.ts"
+import { Empty, Invalid, Ready, RequestParser } from "../resp/request-parser.ts"
+
+const CHUNK_BYTES = 4 * 1024 * 1024
+/** Replayed per slice, so that clients can be told LOADING meanwhile. */
+const SLICE_BYTES = 256 * 1024
+
+export interface LoadResult {
+  /** Commands run. */
+  commands: number
+  /** Length of the file. */
+  size: number
+  /** End of the last command that counts. Equal to `size` when the file is whole. */
+  validUpTo: number
+  /** Set when the file is not a torn but a corrupt one: what is wrong, and where. */
+  fault?: { offset: number; reason: string }
+}
+
+export interface LoadOptions {
+  /** Runs one command; returns an error text if it cannot be one of ours. */
+  run: (args: Arguments) => string | undefined
+  /** Called after each slice with the number of bytes read so far. */
+  onProgress: (bytes: number) => void
+  /** Lets other things happen between slices. */
+  pause: () => Promise<void>
+}
+
+export async function loadAof(path: string, options: LoadOptions): Promise<LoadResult> {
+  const fd = openSync(path, "r")
+  try {
+    return await replay(fd, fstatSync(fd).size, options)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+async function replay(fd: number, size: number, options: LoadOptions): Promise<LoadResult> {
+  const result: LoadResult = { commands: 0, size, validUpTo: 0 }
+  const parser = new RequestParser()
+  const args = new Arguments()
+  let queue: Arguments[] | undefined
+  let buffer: Uint8Array = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+  let filled = 0
+  /** File offset of buffer[0]. */
+  let base = 0
+  let sliceFrom = 0
+  let readUpTo = 0
+
+  const corrupt = (offset: number, reason: string): LoadResult => {
+    result.fault = { offset, reason }
+    return result
+  }
+
+  for (;;) {
+    const wanted = parser.midway ? parser.needed : 0
+    if (wanted > buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(Math.min(wanted, size - base), filled + CHUNK_BYTES))
+      larger.set(buffer.subarray(0, filled))
+      buffer = larger
+    }
+    const got = readSync(fd, buffer, filled, buffer.length - filled, readUpTo)
+    if (got === 0) return result
+    filled += got
+    readUpTo += got
+    if (parser.midway && parser.needed > filled && readUpTo < size) continue
+    for (;;) {
+      if (!parser.midway) {
+        if (buffer[parser.at] === 35) {
+          // An annotation, such as a timestamp: a line of its own.
+          const end = buffer.subarray(parser.at, filled).indexOf(10)
+          if (end < 0) break
+          parser.at += end + 1
+          if (queue === undefined) result.validUpTo = base + parser.at
+          continue
+        }
+        if (parser.at < filled && buffer[parser.at] !== 42) return corrupt(base + parser.at, "expected '*'")
+      }
+      const startedAt = base + parser.keepFrom
+      const outcome = parser.next(buffer, filled, args)
+      if (outcome === Invalid) return corrupt(startedAt, parser.error)
+      if (outcome === Empty) return corrupt(startedAt, "a command of no arguments")
+      if (outcome !== Ready) break
+      if (!isFramed(args)) return corrupt(startedAt, "a line does not end in CR LF")
+      if (args.is(0, "multi")) {
+        if (queue !== undefined) return corrupt(startedAt, "MULTI inside MULTI")
+        queue = []
+      } else if (args.is(0, "exec")) {
+        if (queue === undefined) return corrupt(startedAt, "EXEC without MULTI")
+        for (const queued of queue) {
+          const fault = options.run(queued)
+          if (fault !== undefined) return corrupt(startedAt, fault)
+          result.commands++
+        }
+        queue = undefined
+      } else if (queue !== undefined) queue.push(args.clone())
+      else {
+        const fault = options.run(args)
+        if (fault !== undefined) return corrupt(startedAt, fault)
+        result.commands++
+      }
+      const at = base + parser.at
+      if (queue === undefined) result.validUpTo = at
+      if (at - sliceFrom >= SLICE_BYTES) {
+        sliceFrom = at
+        options.onProgress(at)
+        await options.pause()
+      }
+    }
+    const from = parser.keepFrom
+    buffer.copyWithin(0, from, filled)
+    filled -= from
+    base += from
+    parser.rebase(from, args)
+  }
+}
+
+/** Whether every argument of a request is followed by CR LF: the parser itself does not look. */
+function isFramed(args: Arguments): boolean {
+  for (let i = 0; i < args.count; i++) {
+    const end = args.ends[i]!
+    if (args.bytes[end] !== 13 || args.bytes[end + 1] !== 10) return false
+  }
+  return true
+}
