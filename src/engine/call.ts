@@ -8,7 +8,7 @@
 import { Call } from "../command/context.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { Arguments } from "../resp/arguments.ts"
-import { type Client, ReplyMode } from "./client.ts"
+import { type Client, ClientCondition, ReplyMode } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
 /** Of the fast commands one in this many is timed, and counts for all of them. */
@@ -69,7 +69,7 @@ export class Caller {
       this.depth--
     }
     if (!retrying) command.calls++
-    if (timed) this.account(client, command, args, startedAt)
+    if (timed) this.account(client, command, args, startedAt, retrying)
     if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) {
       command.failedCalls++
       engine.countError(replyAt)
@@ -81,10 +81,19 @@ export class Caller {
     const reply = this.engine.output.writer
     if (client.replyMode !== ReplyMode.On) reply.at = Math.min(reply.at, replyAt)
     if (client.replyMode === ReplyMode.SkipNext) client.replyMode = ReplyMode.SkipThis
-    else if (client.replyMode === ReplyMode.SkipThis) client.replyMode = ReplyMode.On
+    else if (client.replyMode === ReplyMode.SkipThis) {
+      client.replyMode = ReplyMode.On
+      client.setCondition(ClientCondition.Silent, false)
+    }
   }
 
-  private account(client: Client, command: RegisteredCommand, args: Arguments, startedAt: number): void {
+  private account(
+    client: Client,
+    command: RegisteredCommand,
+    args: Arguments,
+    startedAt: number,
+    retrying: boolean,
+  ): void {
     const usec = this.engine.clock.monotonicMicros() - startedAt
     const fast = (command.flagBits & Flag.Fast) !== 0 && !this.timesAll
     if (fast) {
@@ -92,7 +101,7 @@ export class Caller {
       command.usec += usec * TIMED_ONE_IN
       this.untimed = 0
     } else command.usec += usec
-    this.engine.onTimed(client, command, args, usec)
+    this.engine.onTimed(client, command, args, usec, retrying)
   }
 
   private addLevel(): Call {

@@ -3,6 +3,7 @@
  */
 
 import type { CallClient } from "../command/context.ts"
+import type { RegisteredCommand } from "../command/registry.ts"
 import type { Database } from "../keyspace/db.ts"
 import { RequestParser } from "../resp/request-parser.ts"
 
@@ -64,7 +65,8 @@ export class Client implements CallClient {
   readonly createdAt: number
   /** Wall time of the last request, ms. */
   seenAt: number
-  lastCommand = ""
+  /** The last command it sent, whether or not it was run. */
+  lastCommand: RegisteredCommand | undefined = undefined
   commandsRun = 0
   netInput = 0
   netOutput = 0

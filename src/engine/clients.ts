@@ -1,6 +1,6 @@
 /** All clients of a server, by id; their birth and their end. */
 
-import { Client, type Transport } from "./client.ts"
+import { Client, ClientCondition, type Transport } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
 export class ClientTable {
@@ -28,6 +28,7 @@ export class ClientTable {
   add(transport: Transport): Client {
     const client = this.create()
     client.transport = transport
+    client.setCondition(ClientCondition.NeedsAuth, this.engine.authenticator.welcome(client))
     this.byId.set(client.id, client)
     return client
   }

@@ -55,6 +55,7 @@ export class Dispatcher {
         }
       } else command = subcommand
     }
+    client.lastCommand = command
     const arity = command.arity
     if (arity >= 0 ? args.count !== arity : args.count < -arity) {
       this.reject(client, command, wrongArity(command.fullName))

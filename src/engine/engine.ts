@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
+import { type Authenticator, RequirepassAuthenticator } from "./authenticator.ts"
 import { Caller } from "./call.ts"
 import { type Client, ClientCondition } from "./client.ts"
 import { ClientTable } from "./clients.ts"
@@ -35,6 +36,16 @@ export interface EngineOptions {
   log: (level: LogLevel, message: string) => void
 }
 
+/** What SHUTDOWN was asked for; neither `save` nor `nosave` means: as the save points say. */
+export interface ShutdownOptions {
+  save: boolean
+  nosave: boolean
+  /** Do not wait for replicas. */
+  now: boolean
+  /** End even if saving fails. */
+  force: boolean
+}
+
 export type LogLevel = "debug" | "verbose" | "notice" | "warning"
 
 export class Engine {
@@ -50,6 +61,8 @@ export class Engine {
   readonly dispatcher: Dispatcher
   readonly sinks: Sink[] = []
   blocking: Blocking
+  /** Checks AUTH and HELLO AUTH. */
+  authenticator: Authenticator
 
   /** See EngineCondition. */
   conditions = 0
@@ -67,10 +80,17 @@ export class Engine {
   afterCommand: (client: Client, command: RegisteredCommand, args: Arguments) => void = nothing
   /** A command was turned away before it ran. */
   onRejected: (client: Client, command: RegisteredCommand | undefined, error: string) => void = nothing
-  /** A command was timed (not all fast ones are). */
-  onTimed: (client: Client, command: RegisteredCommand, args: Arguments, usec: number) => void = nothing
+  /** A command was timed (not all fast ones are); `retrying` when it is a blocked client's, run again. */
+  onTimed: (client: Client, command: RegisteredCommand, args: Arguments, usec: number, retrying: boolean) => void =
+    nothing
   /** After each top-level command that changed something: keys may have become ready for blocked clients. */
   afterChange: () => void = nothing
+  /** RESET: each subsystem takes back what it knows of the client. */
+  readonly onReset: ((client: Client) => void)[] = []
+  /** SHUTDOWN: begins to end the server; a text is the error to reply instead. */
+  onShutdown: (options: ShutdownOptions) => string | undefined = () => "ERR Errors trying to SHUTDOWN. Check logs."
+  /** SHUTDOWN ABORT: false when no shutdown is under way. */
+  onShutdownAbort: () => boolean = () => false
   /** A client has connected. */
   onConnected: (client: Client) => void = nothing
   /** Asks the host for `endTick` soon (once per tick). */
@@ -88,6 +108,7 @@ export class Engine {
     this.blocking = {
       block: (call, _keys, _deadline, timedOut) => timedOut(call.reply),
     }
+    this.authenticator = new RequirepassAuthenticator(options.config)
     this.clients = new ClientTable(this)
     this.caller = new Caller(this)
     this.dispatcher = new Dispatcher(this, options.gates)
