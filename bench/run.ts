@@ -79,6 +79,7 @@ async function main() {
   }
   for (const candidate of candidates) report.versions[candidate.name] = await version(candidate)
   const note = (text: string) => {
+    if (report.notes.includes(text)) return
     report.notes.push(text)
     console.error(`note: ${text}`)
   }
