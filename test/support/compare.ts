@@ -16,7 +16,10 @@ export interface Looser {
    * pairs. Sets and maps of RESP3 are always compared without order under either.
    */
   unordered?: true | "pairs"
-  /** A SCAN family reply: the cursors must agree on being 0, the elements as a multiset (of pairs). */
+  /**
+   * A SCAN family reply. Where an iteration pauses is each server's own affair, so elements are compared (as a multiset,
+   * of pairs) only if both cursors are 0: give a COUNT beyond the size of everything.
+   */
   scan?: true | "pairs"
   /** Doubles, and bulk strings that read as one, are compared as numbers: formatting differs between versions. */
   doubles?: true
@@ -123,17 +126,17 @@ export async function compareKeyspaces(
   oracle: Client,
   options: CompareOptions & { encodings?: boolean } = {},
 ): Promise<void> {
-  const commands = [loosely({ unordered: true }, "KEYS", "*"), ...(await readingCommands(oracle, options.encodings))]
+  const commands = await readingCommands(oracle, options.encodings)
   await compareCommands(ours, oracle, commands, { ...options, block: options.block ?? 200 })
 }
 
-/** Commands that read all that the server holds. */
+/** Commands that read all that the server holds, starting with the list of its keys. */
 export async function readingCommands(server: Client, encodings = false): Promise<LooseCommand[]> {
   const keys = decodeReply(await server.raw("KEYS", "*"))
   if (keys.type !== "array") throw new Error(`KEYS was answered with ${JSON.stringify(keys)}`)
   const names = keys.items.map(item => (item as { value: Uint8Array }).value)
   const types = await server.pipeline(names.map(name => ["TYPE", name]))
-  const commands: LooseCommand[] = []
+  const commands = [loosely({ unordered: true }, "KEYS", "*")]
   names.forEach((name, i) => {
     commands.push(loosely({}, "TYPE", name), loosely({ approx: 5000 }, "PTTL", name))
     if (encodings) commands.push(loosely({}, "OBJECT", "ENCODING", name))
@@ -219,7 +222,8 @@ function repliesAgree(ours: Reply, theirs: Reply, looser: Looser): boolean {
   if (looser.scan && ours.type === "array" && theirs.type === "array" && ours.items.length === 2) {
     const [cursor, elements] = ours.items as [Reply, Reply]
     const [otherCursor, otherElements] = theirs.items as [Reply, Reply | undefined]
-    if (otherElements === undefined || isZero(cursor) !== isZero(otherCursor)) return false
+    if (otherElements?.type !== elements.type || otherCursor.type !== cursor.type) return false
+    if (!isZero(cursor) || !isZero(otherCursor)) return true
     const inner: Looser = { ...looser, scan: undefined, unordered: looser.scan }
     return repliesAgree(elements, otherElements, inner)
   }

@@ -5,6 +5,7 @@
  *
  * and are reported as skipped on a machine without redis-server on its PATH.
  */
+import { join } from "node:path"
 import { Client, type ClientOptions } from "./client.ts"
 import { until } from "./condition.ts"
 import { freePort } from "./free-port.ts"
@@ -34,22 +35,13 @@ export class Oracle implements AsyncDisposable {
   readonly version: string
   /** An open connection for set-up; tests that measure connections should open their own. */
   readonly admin: Client
-  #process: Bun.Subprocess
-  #ownDir: TempDir | null
+  #guard: Guard
 
   /** Use `startOracle` or `sharedOracle`. */
-  constructor(
-    process: Bun.Subprocess,
-    port: number,
-    dir: string,
-    ownDir: TempDir | null,
-    admin: Client,
-    version: string,
-  ) {
-    this.#process = process
+  constructor(guard: Guard, port: number, dir: string, admin: Client, version: string) {
+    this.#guard = guard
     this.port = port
     this.dir = dir
-    this.#ownDir = ownDir
     this.admin = admin
     this.version = version
   }
@@ -60,65 +52,80 @@ export class Oracle implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.admin.close()
-    this.#process.kill("SIGKILL")
-    await this.#process.exited
-    this.#ownDir?.remove()
-  }
-
-  /** For the end of the test process, where nothing can be awaited. */
-  killNow(): void {
-    this.#process.kill("SIGKILL")
-    this.#ownDir?.remove()
+    await end(this.#guard)
   }
 }
 
-/** A redis-server of one's own: no persistence, loopback only, DEBUG allowed, unless `args` say otherwise. */
+type Guard = Bun.Subprocess<"pipe", "pipe", "pipe">
+
+/**
+ * A shell runs redis-server and watches its own stdin, of which we hold the other end: when that is closed, also because
+ * the test process was killed, the server is killed and its temporary directory removed. No orphans.
+ */
+const guardScript = `
+  exec 3<&0
+  "$@" </dev/null 3<&- &
+  server=$!
+  ( cat <&3 >/dev/null; kill -9 $server ) 2>/dev/null &
+  watcher=$!
+  exec 3<&-
+  wait $server
+  kill $watcher 2>/dev/null
+  [ -z "$REMOVE_DIR" ] || rm -rf "$REMOVE_DIR"
+`
+
+/**
+ * A redis-server of one's own: no persistence, loopback only, DEBUG allowed, unless `args` say otherwise. With
+ * `--requirepass` the admin connection is not logged in and the version is unknown.
+ */
 export async function startOracle(options: OracleOptions = {}): Promise<Oracle> {
   if (executable === null) throw new Error("redis-server is not on the PATH")
-  const ownDir = options.dir === undefined ? new TempDir("bundis-oracle-") : null
-  const dir = options.dir ?? ownDir!.path
   for (let attempt = 1; ; attempt++) {
+    const dir = options.dir ?? new TempDir("bundis-oracle-").path
     const port = freePort()
-    const process = Bun.spawn({
+    const socket = join(dir, "oracle.sock")
+    const guard = Bun.spawn({
       cmd: [
-        ...[executable, "--port", String(port), "--bind", "127.0.0.1", "--dir", dir, "--save", ""],
-        ...["--appendonly", "no", "--loglevel", "warning", "--enable-debug-command", "yes"],
-        ...(options.args ?? []),
+        ...["sh", "-c", guardScript, "sh", executable, "--port", String(port), "--unixsocket", socket],
+        ...["--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no", "--loglevel", "warning"],
+        ...["--enable-debug-command", "yes", ...(options.args ?? [])],
       ],
+      env: { ...process.env, REMOVE_DIR: options.dir === undefined ? dir : "" },
+      stdin: "pipe",
       stdout: "pipe",
-      stderr: "inherit",
+      stderr: "pipe",
     })
-    const admin = await firstAnswer(process, port)
+    guard.unref()
+    const admin = await firstAnswer(guard, socket)
     if (admin !== null) {
-      process.unref()
       const info = String(await admin.plain("INFO", "server"))
-      const version = /redis_version:(\S+)/.exec(info)?.[1] ?? "unknown"
-      return new Oracle(process, port, dir, ownDir, admin, version)
+      return new Oracle(guard, port, dir, admin, /redis_version:(\S+)/.exec(info)?.[1] ?? "unknown")
     }
-    process.kill("SIGKILL")
-    const output = await new Response(process.stdout).text()
-    if (attempt === 3) {
-      ownDir?.remove()
-      throw new Error(`redis-server did not start:\n${output}`)
-    }
+    await end(guard)
+    if (attempt === 3) throw new Error(`redis-server did not start:\n${await new Response(guard.stdout).text()}`)
   }
 }
 
-/** A connection once PONG came back; null when the process ended or is not the one that answers. */
-async function firstAnswer(process: Bun.Subprocess, port: number): Promise<Client | null> {
-  let admin: Client | null = null
-  await until(
-    async () => {
-      if (process.exitCode !== null || process.signalCode !== null) return true
-      const client = await Client.connect(port)
-      const info = await client.plain("INFO", "server")
-      if (typeof info === "string" && info.includes(`process_id:${process.pid}\r\n`)) admin = client
-      else client.close()
-      return admin !== null
-    },
-    { what: "redis-server to answer", timeoutMs: 10_000 },
-  ).catch(() => {})
-  return admin
+async function end(guard: Guard): Promise<void> {
+  guard.stdin.end()
+  await guard.exited
+}
+
+/**
+ * A connection once the server has loaded its data; null when it ended. Through the unix socket, which it opens after
+ * its port and which nobody else can have.
+ */
+async function firstAnswer(guard: Guard, socket: string): Promise<Client | null> {
+  const attempt = async () => {
+    if (guard.exitCode !== null) return "ended"
+    const client = await Client.connect(socket)
+    const answer = await client.call("PING")
+    if (answer.type === "simple" || (answer.type === "error" && answer.value.startsWith("NOAUTH"))) return client
+    client.close()
+    return null
+  }
+  const answered = await until(attempt, { what: "redis-server to answer" }).catch(() => "late")
+  return answered instanceof Client ? answered : null
 }
 
 let shared: Promise<Oracle> | null = null
@@ -128,10 +135,7 @@ let shared: Promise<Oracle> | null = null
  * configuration is shared: a test that needs other directives starts its own with `startOracle`.
  */
 export async function sharedOracle(): Promise<Oracle> {
-  shared ??= startOracle().then(oracle => {
-    process.on("exit", () => oracle.killNow())
-    return oracle
-  })
+  shared ??= startOracle()
   const oracle = await shared
   await oracle.admin.pipeline([["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"]])
   return oracle

@@ -1,0 +1,178 @@
+/**
+ * Random comparison of one family of commands with the oracle, as tests: `oracleFamily("hash", { commands: … })` in
+ * test/oracle/hash.oracle.test.ts. See README.md beside this file.
+ *
+ * The commands come in rounds. A round starts with empty servers and its own seed, so a failure is replayed from the
+ * start of its round, never from the start of a long run; then the failing sequence is made shorter while it still fails.
+ */
+import { describe, test } from "bun:test"
+import { Client } from "./client.ts"
+import { type Command, formatCommand } from "./command.ts"
+import {
+  commandOf,
+  type Difference,
+  findDifference,
+  formatReply,
+  type LooseCommand,
+  type LooserTable,
+  ReplyMismatch,
+  readingCommands,
+} from "./compare.ts"
+import { CommandGenerator, type GeneratorOptions } from "./generator.ts"
+import { minimise } from "./minimise.ts"
+import { oracleAvailable, sharedOracle } from "./oracle.ts"
+import { Random, runSeed } from "./random.ts"
+import { type Subject, startSubject } from "./subject.ts"
+
+export interface OracleFamilyOptions extends GeneratorOptions {
+  looser?: LooserTable
+  /** Also write other types to the keys all types share, for WRONGTYPE errors. True when not told. */
+  otherTypes?: boolean
+  /** Compare all data at the end of every round, with "encodings" also OBJECT ENCODING. True when not told. */
+  finalState?: boolean | "encodings"
+  /** Commands per round, 1000 when not told. */
+  roundLength?: number
+  /** Sent to both at the start of every round, without comparing. */
+  prepare?: readonly Command[]
+  /** The protocols to compare in; both when not told. */
+  resp?: readonly (2 | 3)[]
+  /** Starts the server under test; ours when not told. */
+  subject?: () => Promise<Subject>
+}
+
+/** Commands per family and run: small by default; the environment variable BUNDIS_FUZZ sets another number. */
+export const fuzzCount = Number(process.env.BUNDIS_FUZZ ?? 2000)
+
+/** Commands per write. */
+const blockLength = 200
+
+const otherTypes: Record<string, number> = {
+  "SET sharedkey value": 1,
+  "RPUSH sharedkey value...": 1,
+  "SADD sharedkey member...": 1,
+  "HSET sharedkey (field value)...": 1,
+  "ZADD sharedkey (score member)...": 1,
+  "XADD sharedkey 1-1 field value": 1,
+  "DEL sharedkey": 2,
+}
+/** One command in this many is about another type. */
+const otherTypesOneIn = 12
+
+export function oracleFamily(name: string, options: OracleFamilyOptions): void {
+  const family = new OracleFamily(options)
+  describe(`oracle: ${name}`, () => {
+    const protocols = options.resp ?? [2, 3]
+    const count = Math.ceil(fuzzCount / protocols.length)
+    for (const resp of protocols) {
+      test.skipIf(!oracleAvailable)(
+        `${count} random commands, RESP${resp}`,
+        async () => {
+          await using subject = await (options.subject ?? startSubject)()
+          await family.run(subject.port, resp, count)
+        },
+        60_000 + count,
+      )
+    }
+  })
+}
+
+/** What `oracleFamily` runs, for tests that want to hold the servers themselves. */
+export class OracleFamily {
+  #options: OracleFamilyOptions
+  #commands: CommandGenerator
+  #otherTypes: CommandGenerator | null
+
+  constructor(options: OracleFamilyOptions) {
+    this.#options = options
+    this.#commands = new CommandGenerator(options)
+    this.#otherTypes =
+      options.otherTypes === false ? null : new CommandGenerator({ commands: otherTypes, spoilOneIn: 0 })
+  }
+
+  /** Compares `count` commands; throws a `ReplyMismatch` on the first difference. */
+  async run(port: number, resp: 2 | 3, count: number, seed: number = runSeed): Promise<void> {
+    const oracle = await sharedOracle()
+    const length = this.#options.roundLength ?? 1000
+    for (let round = 0; round * length < count; round++) {
+      const pair = new Pair(port, oracle.port, resp, this.#options)
+      await this.#round(pair, (seed + round) >>> 0, Math.min(length, count - round * length))
+    }
+  }
+
+  async #round(pair: Pair, seed: number, count: number): Promise<void> {
+    const commands = this.#generate(seed, count)
+    const failure = await pair.run(commands, this.#options.finalState ?? true)
+    if (failure === null) return
+    const { difference, sequence } = failure
+    const history = sequence.slice(0, -1).map(commandOf)
+    const more = await this.#shorten(pair, failure)
+    throw new ReplyMismatch(difference, history, seed, `RESP${pair.resp}\n${more}`)
+  }
+
+  /** The shortest failing sequence found, as lines for redis-cli. */
+  async #shorten(pair: Pair, { difference, sequence }: Failure): Promise<string> {
+    if ([difference.ours, difference.theirs].some(reply => reply.startsWith("no reply"))) return ""
+    let last = difference
+    const shortest = await minimise(sequence, async candidate => {
+      const failure = await pair.run(candidate, false)
+      last = failure?.difference ?? last
+      return failure?.difference.index ?? null
+    })
+    if (!shortest.reproduced) return "it did not fail again when replayed: does it depend on time or chance?"
+    return [
+      `from empty servers these ${shortest.sequence.length} commands are enough:`,
+      ...shortest.sequence.map(command => "  " + formatCommand(commandOf(command))),
+      `ours     ${last.ours}`,
+      `theirs   ${last.theirs}`,
+    ].join("\n")
+  }
+
+  #generate(seed: number, count: number): Command[] {
+    const random = new Random(seed)
+    const others = this.#otherTypes?.round(new Random(seed ^ 0x5bd1e995), count)
+    const commands: Command[] = []
+    for (const command of this.#commands.round(random, count)) {
+      commands.push(others && random.oneIn(otherTypesOneIn) ? others.next().value! : command)
+    }
+    return commands
+  }
+}
+
+interface Failure {
+  difference: Difference
+  /** All commands up to the one that failed. */
+  sequence: readonly (Command | LooseCommand)[]
+}
+
+/** The two servers, and runs of command sequences on both, each from empty and on fresh connections. */
+class Pair {
+  readonly resp: 2 | 3
+  #ports: [number, number]
+  #options: OracleFamilyOptions
+
+  constructor(ourPort: number, oraclePort: number, resp: 2 | 3, options: OracleFamilyOptions) {
+    this.#ports = [ourPort, oraclePort]
+    this.resp = resp
+    this.#options = options
+  }
+
+  async run(commands: readonly (Command | LooseCommand)[], finalState: boolean | "encodings"): Promise<Failure | null> {
+    await using ours = await Client.connect(this.#ports[0], { resp: this.resp })
+    await using oracle = await Client.connect(this.#ports[1], { resp: this.resp })
+    const prepare: Command[] = [["FLUSHALL"], ...(this.#options.prepare ?? [])]
+    const [flushed] = await ours.pipeline(prepare)
+    await oracle.pipeline(prepare)
+    if (formatReply(flushed!) !== "+OK") throw new Error(`FLUSHALL was answered with ${formatReply(flushed!)}`)
+    const options = { looser: this.#options.looser, block: blockLength }
+    const difference = await findDifference(ours, oracle, commands, options)
+    if (difference !== null) return { difference, sequence: commands.slice(0, difference.index + 1) }
+    if (!finalState) return null
+    const reading = await readingCommands(oracle, finalState === "encodings")
+    const inState = await findDifference(ours, oracle, reading, { block: blockLength })
+    if (inState === null) return null
+    return {
+      difference: { ...inState, index: commands.length + inState.index },
+      sequence: [...commands, ...reading.slice(0, inState.index + 1)],
+    }
+  }
+}
