@@ -4,6 +4,9 @@
 
 import { CommandRegistry } from "./command/registry.ts"
 import type { Config } from "./config/config.ts"
+import { clientCommands } from "./engine/client-commands.ts"
+import { commandCommands } from "./engine/command-commands.ts"
+import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel } from "./engine/engine.ts"
 import { Cron } from "./engine/tick.ts"
@@ -52,7 +55,12 @@ export class Server {
     this.onExit = options.onExit ?? (() => {})
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const keyspace = new Keyspace({ databases: config.values.databases, seed })
-    const registry = new CommandRegistry(families)
+    const registry = new CommandRegistry([
+      ...families,
+      connectionCommands(() => this.engine),
+      clientCommands(() => this.engine),
+      commandCommands(() => this.engine),
+    ])
     this.engine = new Engine({
       config,
       keyspace,

@@ -13,6 +13,8 @@ export interface Authenticator {
   authenticate(client: Client, user: string, password: string): string | undefined
   /** Whether the default user gets in without a password: then a lone `AUTH password` is a mistake of the operator. */
   readonly isOpen: boolean
+  /** Whether there is a user of this name. */
+  knows(user: string): boolean
   /** A connection is new, or was reset: makes it the default user's, and says whether it must log in first. */
   welcome(client: Client): boolean
 }
@@ -29,6 +31,10 @@ export class RequirepassAuthenticator implements Authenticator {
 
   get isOpen(): boolean {
     return this.config.values.requirepass === ""
+  }
+
+  knows(user: string): boolean {
+    return user === "default"
   }
 
   authenticate(client: Client, user: string, password: string): string | undefined {

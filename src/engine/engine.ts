@@ -14,6 +14,7 @@ import type { Arguments } from "../resp/arguments.ts"
 import { type Authenticator, RequirepassAuthenticator } from "./authenticator.ts"
 import { Caller } from "./call.ts"
 import { type Client, ClientCondition } from "./client.ts"
+import type { ClientDetails } from "./client-description.ts"
 import { ClientTable } from "./clients.ts"
 import { Dispatcher, EngineCondition, type Gate } from "./dispatch.ts"
 import { Output } from "./output.ts"
@@ -85,6 +86,8 @@ export class Engine {
     nothing
   /** After each top-level command that changed something: keys may have become ready for blocked clients. */
   afterChange: () => void = nothing
+  /** What subsystems add to CLIENT LIST. */
+  readonly describers: ((client: Client, details: ClientDetails) => void)[] = []
   /** RESET: each subsystem takes back what it knows of the client. */
   readonly onReset: ((client: Client) => void)[] = []
   /** SHUTDOWN: begins to end the server; a text is the error to reply instead. */

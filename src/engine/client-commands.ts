@@ -1,0 +1,363 @@
+/**
+ * CLIENT: connections looked at, named, told apart and closed. The subcommands here are those about connections as such;
+ * those of subsystems (PAUSE, UNBLOCK, TRACKING …) are contributed by them to the same container.
+ */
+
+import type { Call } from "../command/context.ts"
+import { NOT_INTEGER, SYNTAX } from "../command/errors.ts"
+import { helpOf } from "../command/help.ts"
+import type { CommandSpec } from "../command/spec.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { type Client, ClientCondition, ReplyMode } from "./client.ts"
+import { type ClientType, clientType, clientTypeNamed, describeClient } from "./client-description.ts"
+import type { Engine } from "./engine.ts"
+import { engineHandlers } from "./handler.ts"
+
+export const CLIENT_NAME_ERROR = "ERR Client names cannot contain spaces, newlines or special characters."
+
+/** @param contributed subcommands of other subsystems */
+export function clientCommands(of: () => Engine, contributed: readonly CommandSpec[] = []): readonly CommandSpec[] {
+  const subcommands = [...ownSubcommands(of), ...contributed]
+  return [
+    {
+      name: "client",
+      since: "2.4.0",
+      group: "connection",
+      arity: -2,
+      flags: "",
+      categories: "-connection",
+      syntax: "",
+      summary: "Holds the commands about connections.",
+      complexity: "depends on the subcommand",
+      subcommands: subcommands.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    },
+  ]
+}
+
+function ownSubcommands(of: () => Engine): readonly CommandSpec[] {
+  const on = engineHandlers(of)
+  return [
+    {
+      name: "getname",
+      since: "2.6.9",
+      group: "connection",
+      arity: 2,
+      flags: "noscript loading stale",
+      syntax: "",
+      summary: "Gives the name of the connection.",
+      complexity: "O(1)",
+      run: on(getname),
+    },
+    {
+      name: "help",
+      since: "5.0.0",
+      group: "connection",
+      arity: 2,
+      flags: "loading stale",
+      syntax: "",
+      summary: "Lists the subcommands of CLIENT.",
+      complexity: "O(1)",
+      run: helpOf,
+    },
+    {
+      name: "id",
+      since: "5.0.0",
+      group: "connection",
+      arity: 2,
+      flags: "noscript loading stale",
+      syntax: "",
+      summary: "Gives the id of the connection.",
+      complexity: "O(1)",
+      run: call => call.reply.integer(call.client.id),
+    },
+    {
+      name: "info",
+      since: "6.2.0",
+      group: "connection",
+      arity: 2,
+      flags: "noscript loading stale",
+      tips: "nondeterministic_output",
+      syntax: "",
+      summary: "Describes this connection.",
+      complexity: "O(1)",
+      run: on(info),
+    },
+    {
+      name: "kill",
+      since: "2.4.0",
+      group: "connection",
+      arity: -3,
+      flags: "admin noscript loading stale",
+      syntax:
+        "filter=(old-format~ip:port!2.8.12|new-format=([ID client-id:integer]@2.8.12|" +
+        "[client-type=TYPE(NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)]@2.8.12|[USER username]|" +
+        "[ADDR addr~ip:port]|[LADDR laddr~ip:port]@6.2.0|" +
+        "[SKIPME(YES|NO)]|[MAXAGE maxage:integer]@7.4.0)...)",
+      summary: "Closes the connections that match.",
+      complexity: "O(N), N connections",
+      run: on(kill),
+    },
+    {
+      name: "list",
+      since: "2.4.0",
+      group: "connection",
+      arity: -2,
+      flags: "admin noscript loading stale",
+      tips: "nondeterministic_output",
+      syntax: "[client-type=TYPE(NORMAL|MASTER|REPLICA|PUBSUB)]@5.0.0 [ID client-id:integer...]@6.2.0",
+      summary: "Lists the connected clients.",
+      complexity: "O(N), N connections",
+      run: on(list),
+    },
+    {
+      name: "no-evict",
+      since: "7.0.0",
+      group: "connection",
+      arity: 3,
+      flags: "admin noscript loading stale",
+      syntax: "enabled=ON|OFF",
+      summary: "Protects the connection from client eviction, or no longer.",
+      complexity: "O(1)",
+      run: on(noEvict),
+    },
+    {
+      name: "no-touch",
+      since: "7.2.0",
+      group: "connection",
+      arity: 3,
+      flags: "noscript loading stale",
+      syntax: "enabled=ON|OFF",
+      summary: "Says whether commands of this connection count as use of the keys.",
+      complexity: "O(1)",
+      run: on(noTouch),
+    },
+    {
+      name: "reply",
+      since: "3.2.0",
+      group: "connection",
+      arity: 3,
+      flags: "noscript loading stale",
+      syntax: "action=ON|OFF|SKIP",
+      summary: "Says whether the server shall reply to this connection.",
+      complexity: "O(1)",
+      run: on(reply),
+    },
+    {
+      name: "setinfo",
+      since: "7.2.0",
+      group: "connection",
+      arity: 4,
+      flags: "noscript loading stale",
+      tips: "request_policy:all_nodes response_policy:all_succeeded",
+      syntax: "attr=(LIB-NAME libname|LIB-VER libver)",
+      summary: "Tells the server which client library is connected.",
+      complexity: "O(1)",
+      run: on(setinfo),
+    },
+    {
+      name: "setname",
+      since: "2.6.9",
+      group: "connection",
+      arity: 3,
+      flags: "noscript loading stale",
+      tips: "request_policy:all_nodes response_policy:all_succeeded",
+      syntax: "connection-name",
+      summary: "Names the connection.",
+      complexity: "O(1)",
+      run: on(setname),
+    },
+  ]
+}
+
+/** Whether an argument has only printable ASCII without spaces, so that it can stand in a line of CLIENT LIST. */
+export function isCleanName(args: Arguments, i: number): boolean {
+  for (let at = args.start(i); at < args.end(i); at++) {
+    const byte = args.bytes[at]!
+    if (byte < 0x21 || byte > 0x7e) return false
+  }
+  return true
+}
+
+function getname(call: Call, _engine: Engine, client: Client): void {
+  if (client.name === "") call.reply.null()
+  else call.reply.bulkText(client.name)
+}
+
+function setname(call: Call, _engine: Engine, client: Client): void {
+  if (!isCleanName(call.args, 2)) {
+    call.reply.error(CLIENT_NAME_ERROR)
+    return
+  }
+  client.name = call.args.latin1(2)
+  call.reply.ok()
+}
+
+function setinfo(call: Call, _engine: Engine, client: Client): void {
+  const { args } = call
+  const isName = args.is(2, "lib-name")
+  if (!isName && !args.is(2, "lib-ver")) {
+    call.reply.error(`ERR Unrecognized option '${args.latin1(2)}'`)
+    return
+  }
+  if (!isCleanName(args, 3)) {
+    call.reply.error(`ERR ${args.latin1(2)} cannot contain spaces, newlines or special characters.`)
+    return
+  }
+  if (isName) client.libName = args.latin1(3)
+  else client.libVersion = args.latin1(3)
+  call.reply.ok()
+}
+
+function info(call: Call, engine: Engine, client: Client): void {
+  call.reply.verbatim("txt", `${describeClient(engine, client, call.args)}\n`)
+}
+
+function list(call: Call, engine: Engine, client: Client): void {
+  const { args, reply } = call
+  let chosen: Iterable<Client> = engine.clients.byId.values()
+  if (args.count === 4 && args.is(2, "type")) {
+    const type = clientTypeNamed(args.latin1(3))
+    if (type === undefined) {
+      reply.error(`ERR Unknown client type '${args.latin1(3)}'`)
+      return
+    }
+    chosen = [...chosen].filter(each => clientType(each) === type)
+  } else if (args.count > 3 && args.is(2, "id")) {
+    const found: Client[] = []
+    for (let i = 3; i < args.count; i++) {
+      const id = args.int64(i)
+      if (id === undefined) {
+        reply.error("ERR Invalid client ID")
+        return
+      }
+      const one = engine.clients.byId.get(Number(id))
+      if (one !== undefined) found.push(one)
+    }
+    chosen = found
+  } else if (args.count !== 2) {
+    reply.error(SYNTAX)
+    return
+  }
+  let lines = ""
+  for (const each of chosen) lines += `${describeClient(engine, each, each === client ? args : undefined)}\n`
+  reply.verbatim("txt", lines)
+}
+
+/** What a client must be to be killed; absent properties match everybody. */
+interface KillFilter {
+  id?: number
+  type?: ClientType
+  user?: string
+  address?: string
+  localAddress?: string
+  ageSecondsMin?: number
+  skipsCaller: boolean
+}
+
+function kill(call: Call, engine: Engine, client: Client): void {
+  const { args } = call
+  const isOldForm = args.count === 3
+  const filter = isOldForm ? { address: args.latin1(2), skipsCaller: false } : parseKillFilter(args, engine)
+  if (typeof filter === "string") {
+    call.reply.error(filter)
+    return
+  }
+  let killed = 0
+  for (const each of [...engine.clients.byId.values()]) {
+    if (each === client && filter.skipsCaller) continue
+    if (!matches(each, filter, engine.keyspace.now)) continue
+    killed++
+    // The one who asks still gets the answer.
+    if (each === client) engine.clients.finish(each)
+    else engine.clients.terminate(each)
+    if (isOldForm) break
+  }
+  if (!isOldForm) call.reply.integer(killed)
+  else if (killed > 0) call.reply.ok()
+  else call.reply.error("ERR No such client")
+}
+
+/** The filter, or the error reply. */
+function parseKillFilter(args: Arguments, engine: Engine): KillFilter | string {
+  const filter: KillFilter = { skipsCaller: true }
+  for (let i = 2; i < args.count; i += 2) {
+    if (i + 1 >= args.count) return SYNTAX
+    const value = args.latin1(i + 1)
+    if (args.is(i, "id")) {
+      const id = args.int64(i + 1)
+      if (id === undefined || id < 1) return "ERR client-id should be greater than 0"
+      filter.id = Number(id)
+    } else if (args.is(i, "maxage")) {
+      const age = args.int64(i + 1)
+      if (age === undefined) return NOT_INTEGER
+      if (age <= 0) return "ERR maxage should be greater than 0"
+      filter.ageSecondsMin = Number(age)
+    } else if (args.is(i, "type")) {
+      filter.type = clientTypeNamed(value)
+      if (filter.type === undefined) return `ERR Unknown client type '${value}'`
+    } else if (args.is(i, "addr")) filter.address = value
+    else if (args.is(i, "laddr")) filter.localAddress = value
+    else if (args.is(i, "user")) {
+      if (!engine.authenticator.knows(value)) return `ERR No such user '${value}'`
+      filter.user = value
+    } else if (args.is(i, "skipme")) {
+      if (!args.is(i + 1, "yes") && !args.is(i + 1, "no")) return SYNTAX
+      filter.skipsCaller = args.is(i + 1, "yes")
+    } else return SYNTAX
+  }
+  return filter
+}
+
+function matches(client: Client, filter: KillFilter, now: number): boolean {
+  const { transport } = client
+  return (
+    (filter.id === undefined || client.id === filter.id) &&
+    (filter.type === undefined || clientType(client) === filter.type) &&
+    (filter.user === undefined || client.user === filter.user) &&
+    (filter.address === undefined || transport?.remoteAddress === filter.address) &&
+    (filter.localAddress === undefined || transport?.localAddress === filter.localAddress) &&
+    (filter.ageSecondsMin === undefined || (now - client.createdAt) / 1000 >= filter.ageSecondsMin)
+  )
+}
+
+/** ON and OFF as the third argument; undefined after having answered with an error. */
+function onOrOff(call: Call): boolean | undefined {
+  if (call.args.is(2, "on")) return true
+  if (call.args.is(2, "off")) return false
+  call.reply.error(SYNTAX)
+  return undefined
+}
+
+function noEvict(call: Call, _engine: Engine, client: Client): void {
+  const on = onOrOff(call)
+  if (on === undefined) return
+  client.noEvict = on
+  call.reply.ok()
+}
+
+/** The condition makes the engine's hooks around commands see the client; they leave the access clocks alone. */
+function noTouch(call: Call, _engine: Engine, client: Client): void {
+  const on = onOrOff(call)
+  if (on === undefined) return
+  client.noTouch = on
+  client.setCondition(ClientCondition.Special, on || client.tracking !== undefined)
+  call.reply.ok()
+}
+
+function reply(call: Call, engine: Engine, client: Client): void {
+  const { args } = call
+  if (args.is(2, "on")) {
+    client.replyMode = ReplyMode.On
+    client.setCondition(ClientCondition.Silent, false)
+    call.reply.ok()
+  } else if (args.is(2, "off")) {
+    client.replyMode = ReplyMode.Off
+    client.setCondition(ClientCondition.Silent, true)
+  } else if (args.is(2, "skip")) {
+    if (client.replyMode === ReplyMode.Off) return
+    // Without any condition set, nobody looks at the mode after this very command.
+    const isWatched = (engine.conditions | client.conditions) !== 0
+    client.replyMode = isWatched ? ReplyMode.SkipNext : ReplyMode.SkipThis
+    client.setCondition(ClientCondition.Silent, true)
+  } else call.reply.error(SYNTAX)
+}
