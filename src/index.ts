@@ -13,7 +13,7 @@ import { Config } from "./config/config.ts"
 import type { Client, Transport } from "./engine/client.ts"
 import type { LogLevel } from "./engine/engine.ts"
 import type { Clock } from "./keyspace/clock.ts"
-import { ArgumentPool, Connection } from "./net/connection.ts"
+import { BatchPool, Connection } from "./net/connection.ts"
 import { Arguments } from "./resp/arguments.ts"
 import { type PlainReply, type Reply, ReplyDecoder, toPlain } from "./resp/reply-decoder.ts"
 import { Server } from "./server.ts"
@@ -100,7 +100,7 @@ class LocalCaller implements Transport {
     this.client = server.engine.clients.create()
     this.client.transport = this
     this.client.protocol = 3
-    this.connection = new Connection(server.engine, this.client, new ArgumentPool())
+    this.connection = new Connection(server.engine, this.client, new BatchPool())
   }
 
   call(words: readonly Argument[]): Promise<Reply> {

@@ -10,11 +10,20 @@
  * Hot: called once per key of every command. The rounds are written out by hand, there is no state object and no
  * allocation; the four lanes live in local variables.
  */
+/** Hashes remembered between reading ahead and use; a power of two, a few times what is read ahead. */
+const NOTED_MAX = 256
+
 export class KeyedHash {
   private readonly k0: number
   private readonly k1: number
   private readonly initial2: number
   private readonly initial3: number
+
+  /** The buffer whose noted hashes `recall` knows; undefined when there are none. */
+  notedBytes: Uint8Array | undefined
+  private readonly notedStarts = new Int32Array(NOTED_MAX)
+  private readonly notedEnds = new Int32Array(NOTED_MAX)
+  private readonly notedHashes = new Int32Array(NOTED_MAX)
 
   /** `k0`, `k1`: the two 32-bit halves of the secret key; anything above 32 bits is dropped. */
   constructor(k0: number, k1: number) {
@@ -22,6 +31,33 @@ export class KeyedHash {
     this.k1 = k1 | 0
     this.initial2 = 0x6c796765 ^ k0
     this.initial3 = 0x74656462 ^ k1
+  }
+
+  /** Begins noting hashes of ranges of `bytes`, which must not change until `forget`. */
+  note(bytes: Uint8Array): void {
+    this.notedBytes = bytes
+    this.notedEnds.fill(-1)
+  }
+
+  forget(): void {
+    this.notedBytes = undefined
+  }
+
+  /** Hash of a range of the noted bytes, remembered for `recall` until its place is taken by another. */
+  hashAhead(start: number, end: number): number {
+    const hash = this.hash(this.notedBytes!, start, end)
+    const place = start & (NOTED_MAX - 1)
+    this.notedStarts[place] = start
+    this.notedEnds[place] = end
+    this.notedHashes[place] = hash
+    return hash
+  }
+
+  /** Hash of a range of the noted bytes, from memory if it was hashed ahead. */
+  recall(start: number, end: number): number {
+    const place = start & (NOTED_MAX - 1)
+    if (this.notedStarts[place] === start && this.notedEnds[place] === end) return this.notedHashes[place]!
+    return this.hash(this.notedBytes!, start, end)
   }
 
   /** Hash of bytes[start, end) as a signed 32-bit integer. O(length), allocates nothing. */

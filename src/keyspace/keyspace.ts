@@ -9,6 +9,7 @@ import { ByteMap, type Container } from "../structs/byte-map.ts"
 import { PageHeap } from "../structs/page-heap.ts"
 import { Database } from "./db.ts"
 import { KeyspaceEvents } from "./events.ts"
+import { FieldExpiry } from "./field-expiry.ts"
 
 /** Steps of work (records, pages, objects) done per slice; a slice takes well under a millisecond. */
 const FREE_STEPS_PER_SLICE = 512
@@ -25,6 +26,7 @@ export class Keyspace {
   readonly heap = new PageHeap()
   readonly random: Prng
   readonly databases: Database[] = []
+  readonly fieldExpiry = new FieldExpiry(this)
   /** Wall time in ms, standing still while a command runs. */
   now = 0
   /** True where expired keys must not be removed: on a replica, while loading, with the expire cycle switched off by pause. */
@@ -39,7 +41,7 @@ export class Keyspace {
   /** Readers with NO-TOUCH leave access clocks alone. */
   touching = true
 
-  private readonly hasher: KeyedHash
+  readonly hasher: KeyedHash
   private readonly discarded: Container[] = []
   private expireDb = 0
   private expireEntry = 0

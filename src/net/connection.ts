@@ -11,35 +11,34 @@
  * that it does not wait for us while we wait for it. The output limits of the configuration bound what that can cost.
  */
 
-import type { Client, Transport } from "../engine/client.ts"
+import { type Client, ClientCondition, type Transport } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import { TICK_OUTPUT_BYTES_MAX } from "../engine/output.ts"
+import { READ_AHEAD_MAX, RequestBatch } from "../engine/read-ahead.ts"
 import { Arguments } from "../resp/arguments.ts"
-import { Empty, Invalid, Ready } from "../resp/request-parser.ts"
+import { Empty, Invalid, type ParseResult, Ready } from "../resp/request-parser.ts"
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024
-/** A tail buffer up to this size stays with its connection for the next request. */
-const TAIL_KEPT_BYTES = 0
 const TAIL_GROWTH_EXACT_BYTES_MAX = 16 * 1024 * 1024
 const ERROR_TEXT_BYTES_MAX = 200
 
-/** Argument tables not in use by a half-read request. */
-export class ArgumentPool {
-  private readonly free: Arguments[] = []
+/** Batches not in use. Usually there is one; serving a client while another is being served takes a second. */
+export class BatchPool {
+  private readonly free: RequestBatch[] = []
 
-  take(): Arguments {
-    return this.free.pop() ?? new Arguments()
+  take(): RequestBatch {
+    return this.free.pop() ?? new RequestBatch()
   }
 
-  give(args: Arguments): void {
-    if (this.free.length < 4 && args.starts.length <= 1 << 16) this.free.push(args)
+  give(batch: RequestBatch): void {
+    this.free.push(batch)
   }
 }
 
 export class Connection {
   readonly client: Client
   private readonly engine: Engine
-  private readonly pool: ArgumentPool
+  private readonly pool: BatchPool
   /** The table of a request that is half read; undefined between requests. */
   private args: Arguments | undefined
   /** Bytes received and not consumed: tail[tailStart, tailEnd). */
@@ -47,7 +46,7 @@ export class Connection {
   private tailEnd = 0
   private serving = false
 
-  constructor(engine: Engine, client: Client, pool: ArgumentPool) {
+  constructor(engine: Engine, client: Client, pool: BatchPool) {
     this.engine = engine
     this.client = client
     this.pool = pool
@@ -82,46 +81,57 @@ export class Connection {
   private serve(bytes: Uint8Array, end: number): void {
     const { client, engine } = this
     const { parser } = client
-    const { output } = engine
-    const args = this.args ?? this.pool.take()
+    const batch = this.pool.take()
+    const { tables, starts } = batch
+    if (this.args !== undefined) tables[0] = this.args
     this.args = undefined
     this.serving = true
-    output.open(client)
-    parser.unauthenticated = (client.conditions & 1) !== 0
-    for (;;) {
-      const result = parser.next(bytes, end, args)
-      if (result === Ready) {
-        engine.execute(client, args)
-        if (client.suspended) break
-        if (output.writer.at > TICK_OUTPUT_BYTES_MAX) {
-          engine.endTick()
-          if (client.suspended) break
-        }
-        continue
-      }
-      if (result === Empty) continue
-      if (result === Invalid) {
-        this.protocolError(bytes, end)
-        break
-      }
-      break
+    engine.output.open(client)
+    let result: ParseResult = Ready
+    let count = 0
+    while (result === Ready && !client.suspended) {
+      // Who has not authenticated is served one by one, since the limits change when it does.
+      const ahead = client.conditions === 0 ? READ_AHEAD_MAX : 1
+      parser.unauthenticated = (client.conditions & ClientCondition.NeedsAuth) !== 0
+      count = 0
+      do {
+        starts[count] = parser.at
+        result = parser.next(bytes, end, tables[count]!)
+        if (result === Ready) count++
+      } while (result === Empty || (result === Ready && count < ahead))
+      if (count > 1) batch.touch(bytes, count, engine.registry, client.db.keys)
+      this.run(batch, count)
+      engine.keyspace.hasher.forget()
     }
-    output.close()
+    if (result === Invalid && !client.suspended) this.protocolError(bytes, end)
+    engine.output.close()
     this.serving = false
     engine.wakeTick()
-    this.keepTail(bytes, end, args)
+    this.keepTail(bytes, end, batch, count)
+    this.pool.give(batch)
+  }
+
+  /** Runs the requests read ahead; if the client must wait, the parser goes back to the first that was not run. */
+  private run(batch: RequestBatch, count: number): void {
+    const { client, engine } = this
+    for (let i = 0; i < count; i++) {
+      engine.execute(client, batch.tables[i]!)
+      if (engine.output.writer.at > TICK_OUTPUT_BYTES_MAX) engine.endTick()
+      if (client.suspended) {
+        if (i + 1 < count) client.parser.rewind(batch.starts[i + 1]!)
+        return
+      }
+    }
   }
 
   /** Puts away what has not been consumed. */
-  private keepTail(bytes: Uint8Array, end: number, args: Arguments): void {
+  private keepTail(bytes: Uint8Array, end: number, batch: RequestBatch, count: number): void {
     const { client } = this
     const { parser } = client
     const from = parser.keepFrom
     if (client.closing || client.gone || from >= end) {
-      parser.at = 0
-      this.pool.give(args)
+      parser.rewind(0)
       client.queryBytes = 0
-      if (TAIL_KEPT_BYTES === 0) this.tail = undefined
       return
     }
     const length = end - from
@@ -134,10 +144,16 @@ export class Connection {
       this.tail = tail
     }
     this.tailEnd = length
-    parser.rebase(from, args)
-    if (parser.midway) this.args = args
-    else this.pool.give(args)
     client.queryBytes = length
+    if (!parser.midway) {
+      parser.rewind(0)
+      return
+    }
+    // The table of the half-read request goes with the connection; the batch gets a new one.
+    const args = batch.tables[count]!
+    batch.tables[count] = new Arguments()
+    parser.rebase(from, args)
+    this.args = args
   }
 
   private append(chunk: Uint8Array): void {

@@ -6,7 +6,7 @@
 import { chmodSync, unlinkSync } from "node:fs"
 import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
-import { ArgumentPool, Connection, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
+import { BatchPool, Connection, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
 
 /** A client over its soft bound that has taken nothing for this long is read from all the same. */
 const UNREAD_GRACE_MS = 1000
@@ -31,7 +31,7 @@ export class Listener {
   private readonly options: ListenerOptions
   private readonly servers: Bun.SocketListener<Connection | undefined>[] = []
   private readonly unixServers: { server: Bun.UnixSocketListener<Connection | undefined>; path: string }[] = []
-  private readonly pool = new ArgumentPool()
+  private readonly pool = new BatchPool()
   private readonly connections = new Map<Client, Connection>()
 
   constructor(engine: Engine, options: ListenerOptions) {

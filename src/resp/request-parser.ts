@@ -150,6 +150,12 @@ export class RequestParser {
     args.shift(-by)
   }
 
+  /** Goes back to the beginning of a request that was parsed and cannot be run yet. */
+  rewind(at: number): void {
+    this.at = at
+    this.remaining = -1
+  }
+
   /** Offset at which the unfinished request begins (all before it is done with). */
   get keepFrom(): number {
     return this.remaining >= 0 ? this.start : this.at

@@ -108,7 +108,7 @@ export class ByteMap {
   valueEnd = 0
 
   private readonly heap: PageHeap
-  private readonly hasher: KeyedHash
+  readonly hasher: KeyedHash
   private directory = new Int32Array(1)
   private depth = 0
   private readonly blocksAtDepth = new Int32Array(DEPTH_MAX + 1)
@@ -145,9 +145,44 @@ export class ByteMap {
 
   // ---------------------------------------------------------------------------------------------- reading
 
+  /**
+   * Reads ahead for keys that will soon be looked up. A lookup waits for memory twice, for a slot and for a record;
+   * reading the slots of many keys first and their records next lets those waits overlap. `touchSlot` and `touchRecord` do
+   * one of the two for a hash, without any effect but on the caches, and return what they read (so that it is read).
+   */
+  touchSlot(hash: number): number {
+    const ordinal = hash ^ 0x80000000
+    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
+    if (block === 0) return 0
+    const { heap } = this
+    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
+    return heap.words[slabOfFrame(block)]![wordOfFrame(block) + (home << 1)]!
+  }
+
+  touchRecord(hash: number): number {
+    const ordinal = hash ^ 0x80000000
+    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
+    if (block === 0) return 0
+    const { heap } = this
+    const words = heap.words[slabOfFrame(block)]!
+    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
+    let slot = wordOfFrame(block) + (home << 1)
+    let address = words[slot + 1]!
+    while (address !== 0 && words[slot]! < hash) {
+      slot += 2
+      address = words[slot + 1]!
+    }
+    if (address === 0 || words[slot] !== hash) return 0
+    const record = heap.words[address >>> SLAB_UNIT_BITS]!
+    const at = (address & SLAB_UNIT_MASK) << 1
+    // The header, and where a small record reaches into its next cache line.
+    return record[at]! ^ record[at + 12]!
+  }
+
   /** Address of the record under a key, or 0. */
   find(bytes: Uint8Array, start: number, end: number): number {
-    const hash = this.hasher.hash(bytes, start, end)
+    const { hasher } = this
+    const hash = hasher.notedBytes === bytes ? hasher.recall(start, end) : hasher.hash(bytes, start, end)
     this.foundHash = hash
     const ordinal = hash ^ 0x80000000
     const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
