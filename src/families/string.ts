@@ -162,18 +162,6 @@ export const stringCommands: readonly CommandSpec[] = [
   },
   ...stringNumberCommands,
   ...stringPartCommands,
-  // Until the connection commands are there.
-  {
-    name: "ping",
-    since: "1.0.0",
-    group: "connection",
-    arity: -1,
-    flags: "fast",
-    syntax: "[message]",
-    summary: "Pong.",
-    complexity: "O(1)",
-    run: call => call.reply.simple("PONG"),
-  },
 ]
 
 // ---------------------------------------------------------------------------------------------------- reading
