@@ -154,11 +154,16 @@ export class IdTable {
 
   /** Takes the row of the id out; false when there is none. O(log n). */
   delete(id: StreamId): boolean {
+    if (!this.find(id)) return false
+    this.deleteFound()
+    return true
+  }
+
+  /** Takes out the row that find() has just found; no other table has been used since. */
+  deleteFound(): void {
     const { stride } = this
-    if (!this.pages.find(id, place)) return false
     const found = this.pages.at(place)!
-    const row = lowerBound(found, stride, id)
-    if (!rowIs(found, stride, row, id)) return false
+    const row = this.at / stride
     this.length--
     const directoryBytes = this.pages.bytes
     if (found.count === 1) {
@@ -172,7 +177,6 @@ export class IdTable {
     }
     this.account.bytes += this.pages.bytes - directoryBytes
     this.words = NO_WORDS
-    return true
   }
 
   /** Bytes this table has in the account. O(pages): for dropping a table. */

@@ -195,7 +195,7 @@ function leafRemove(leaf: Leaf, index: number, removed: number): void {
     leaf.used = used - (from - at)
   } else leaf.used = at
   leaf.count = count - removed
-  if (leaf.count > 0 && leaf.used * 2 < bytes.length && bytes.length > 256) {
+  if (leaf.used * 4 < bytes.length && bytes.length > 256) {
     resizeLeaf(leaf, slotCapacity(leaf.count + 8), roomyCapacity(leaf.used))
   }
 }
@@ -691,19 +691,19 @@ export class ScoreTree extends ScoreTreeView {
     resizeLeaf(leaf, leaf.scores.length, capacity)
   }
 
-  /** Halves an owned leaf at the end of the way. */
+  /**
+   * Halves an owned leaf at the end of the way. Both halves get arrays of the size that was needed: fitting them would
+   * save a quarter of the memory at first, and cost more than that in garbage while they grow again (measured).
+   */
   private splitLeaf(leaf: Leaf): void {
     const at = splitPoint(leaf)
     const moved = leaf.count - at
-    const movedBytes = leaf.used - leaf.starts[at]!
-    const kept = leaf.used - movedBytes
-    const right = new Leaf(this.epoch, slotCapacity(moved + 8), roomyCapacity(movedBytes))
+    const kept = leaf.starts[at]!
+    const right = new Leaf(this.epoch, leaf.scores.length, leaf.bytes.length)
     leafAppend(right, leaf, at, leaf.count)
-    this.bytes += leafBytes(right) - leafBytes(leaf)
+    this.bytes += leafBytes(right)
     leaf.count = at
     leaf.used = kept
-    resizeLeaf(leaf, slotCapacity(at + 8), roomyCapacity(kept))
-    this.bytes += leafBytes(leaf)
     separate(leaf, right)
     this.addChild(this.height - 1, right, separatorScore, separatorKey, at, moved)
   }

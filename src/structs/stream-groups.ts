@@ -198,7 +198,7 @@ export class Group {
   acknowledge(id: StreamId): boolean {
     if (!this.pending.find(id)) return false
     const slot = this.pending.words[this.pending.at + 7]!
-    this.pending.delete(id)
+    this.pending.deleteFound()
     this.ownConsumer(this.slots[slot]!).pending.delete(id)
     return true
   }

@@ -194,6 +194,8 @@ function cloneBlock(block: Block, epoch: number): Block {
   return clone
 }
 
+const entryId = new StreamId()
+
 // Results of readEntryId(): where the texts of the entry begin (the names' count comes first unless SAME_FIELDS).
 let bodyAt = 0
 
@@ -240,6 +242,31 @@ function entryBefore(block: Block, end: number): number {
 /** First live entry at or after `at`, or `used`. */
 function liveFrom(block: Block, at: number): number {
   while (at < block.used && (block.bytes[at]! & DELETED) !== 0) at = entryEnd(block, at)
+  return at
+}
+
+/** First live entry with this id or a higher one, or `used`. Walks from the end that seems nearer. */
+function lowerEntry(block: Block, id: StreamId): number {
+  const { first, used } = block
+  readEntryId(block, entryBefore(block, used), entryId)
+  if (entryId.compare(id) < 0) return used
+  const before = id.ms - first.ms
+  const behind = entryId.ms - id.ms
+  if (before > behind || (before === behind && id.seq - first.seq > entryId.seq - id.seq)) {
+    let found = used
+    for (let at = liveBefore(block, used); at !== -1; at = liveBefore(block, at)) {
+      readEntryId(block, at, entryId)
+      if (entryId.compare(id) < 0) break
+      found = at
+    }
+    return found
+  }
+  let at = block.liveAt
+  while (at < used) {
+    readEntryId(block, at, entryId)
+    if (entryId.compare(id) >= 0) break
+    at = liveFrom(block, entryEnd(block, at))
+  }
   return at
 }
 
@@ -411,11 +438,10 @@ export class StreamCursor {
     const block = view.blocks.at(this.place)!
     this.view = view
     this.block = block
-    for (let at = block.liveAt; at < block.used; at = liveFrom(block, entryEnd(block, at))) {
-      readEntryId(block, at, this.id)
-      if (this.id.compare(id) >= 0) return this.load(at)
-    }
-    return this.nextBlock()
+    const at = lowerEntry(block, id)
+    if (at >= block.used) return this.nextBlock()
+    readEntryId(block, at, this.id)
+    return this.load(at)
   }
 
   /** Goes to the last entry with this id or a lower one; false (and released) when there is none. O(log n). */
@@ -424,11 +450,15 @@ export class StreamCursor {
     const block = view.blocks.at(this.place)!
     this.view = view
     this.block = block
-    for (let at = liveBefore(block, block.used); at !== -1; at = liveBefore(block, at)) {
+    let at = lowerEntry(block, id)
+    if (at < block.used) {
       readEntryId(block, at, this.id)
-      if (this.id.compare(id) <= 0) return this.load(at)
+      if (this.id.compare(id) === 0) return this.load(at)
     }
-    return this.previousBlock()
+    at = liveBefore(block, at)
+    if (at === -1) return this.previousBlock()
+    readEntryId(block, at, this.id)
+    return this.load(at)
   }
 
   /** Goes to the next entry; false (and released) after the last. */
@@ -614,15 +644,10 @@ export class StreamLog extends StreamView {
   delete(id: StreamId): boolean {
     if (!this.blocks.find(id, scratchPlace)) return false
     const found = this.blocks.at(scratchPlace)!
-    let at = found.liveAt
-    let order = -1
-    while (at < found.used) {
-      readEntryId(found, at, scratchId)
-      order = scratchId.compare(id)
-      if (order >= 0) break
-      at = liveFrom(found, entryEnd(found, at))
-    }
-    if (order !== 0) return false
+    const at = lowerEntry(found, id)
+    if (at >= found.used) return false
+    readEntryId(found, at, scratchId)
+    if (scratchId.compare(id) !== 0) return false
     if (this.maxDeletedId.compare(id) < 0) this.maxDeletedId.copy(id)
     const wasFirst = this.firstId.compare(id) === 0
     this.length--
