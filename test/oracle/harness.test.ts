@@ -297,6 +297,20 @@ oracleFamily("strings, redis-server against itself", {
   looser: { TTL: { approx: 1 } },
 })
 
+// Members by name are in a defined order only while all scores are the same.
+oracleFamily("sorted sets by name, redis-server against itself", {
+  subject: startOracle,
+  otherTypes: false,
+  spoilOneIn: 0,
+  commands: {
+    "ZADD key (0 member)...": 3,
+    "ZREM key member": 1,
+    "ZRANGE key lex lex BYLEX [REV] [LIMIT index index]": 4,
+    "ZLEXCOUNT key lex lex": 2,
+    "ZREMRANGEBYLEX key lex lex": 1,
+  },
+})
+
 oracleFamily("collections, redis-server against itself", {
   subject: startOracle,
   finalState: "encodings",
@@ -313,7 +327,7 @@ oracleFamily("collections, redis-server against itself", {
     "SSCAN key cursor [MATCH pattern] COUNT 10000": 1,
     "ZADD key [NX|XX] [GT|LT] [CH] [INCR] (score member)...": 4,
     "ZRANGE key bound bound BYSCORE [REV] [LIMIT index index] [WITHSCORES]": 2,
-    "ZRANGE key lex lex BYLEX": 1,
+    "ZRANGE key index index [REV]": 1,
     "KEYS pattern": 1,
     "DEL key": 2,
   },

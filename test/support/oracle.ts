@@ -66,12 +66,13 @@ const guardScript = `
   exec 3<&0
   "$@" </dev/null 3<&- &
   server=$!
-  ( cat <&3 >/dev/null; kill -9 $server ) 2>/dev/null &
+  cleanUp() { [ -z "$REMOVE_DIR" ] || rm -rf "$REMOVE_DIR"; }
+  ( cat <&3 >/dev/null; kill -9 $server; cleanUp ) 2>/dev/null &
   watcher=$!
   exec 3<&-
   wait $server
   kill $watcher 2>/dev/null
-  [ -z "$REMOVE_DIR" ] || rm -rf "$REMOVE_DIR"
+  cleanUp
 `
 
 /**

@@ -196,6 +196,7 @@ export const words: Record<string, Word> = {
       "**",
       "x[1-3]",
     ]),
-  cursor: random => rarely(random, 20, "0", ["-1", "abc", "", "1.5", "99999999999999999999999"]),
+  /** 0, rarely garbage: any other cursor means what the server likes. */
+  cursor: random => rarely(random, 20, "0", ["abc", "", "1.5", "0x", "99999999999999999999999"]),
   garbage: random => random.pick([...weirdStrings, ...notIntegers]),
 }
