@@ -45,6 +45,16 @@ export class KeyspaceEvents {
   onNotify: (event: string, db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   /** A key went because its time was up: to be propagated as its deletion. The key's bytes are a copy. */
   onExpired: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
+  /** A field of the hash under a key went because its time was up: to be propagated as HDEL. All bytes are borrowed. */
+  onFieldExpired: (
+    db: Database,
+    key: Uint8Array,
+    start: number,
+    end: number,
+    field: Uint8Array,
+    fieldStart: number,
+    fieldEnd: number,
+  ) => void = nothing
 
   /** Publishes a keyspace notification if its class is enabled. */
   notify(flag: number, event: string, db: Database, key: Uint8Array, start: number, end: number): void {

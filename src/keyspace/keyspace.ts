@@ -3,8 +3,8 @@
  * the lazy free queue, the expire cycle.
  */
 
-import { KeyedHash } from "../bytes/siphash.ts"
 import { Prng } from "../bytes/prng.ts"
+import { KeyedHash } from "../bytes/siphash.ts"
 import { ByteMap, type Container } from "../structs/byte-map.ts"
 import { PageHeap } from "../structs/page-heap.ts"
 import { Database } from "./db.ts"
