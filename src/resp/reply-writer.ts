@@ -190,7 +190,8 @@ export class ReplyWriter {
     const end = this.at
     this.header(code, length)
     const headerLength = this.at - end
-    const header = this.bytes.slice(end, this.at)
+    // A copy: the slice of a Buffer would be a view.
+    const header = Uint8Array.prototype.slice.call(this.bytes, end, this.at)
     this.bytes.copyWithin(mark + headerLength, mark, end)
     this.bytes.set(header, mark)
   }
