@@ -107,8 +107,8 @@ function setrange(call: Call): void {
     keys.readValue(address)
     before = keys.valueEnd - keys.valueStart
   }
-  const end = offset + args.length(2)
-  if (args.length(2) === 0) {
+  const end = offset + args.length(3)
+  if (args.length(3) === 0) {
     call.reply.integer(before)
     return
   }
@@ -116,10 +116,10 @@ function setrange(call: Call): void {
   if (address === 0) {
     putString(db, args.bytes, args.start(1), args.end(1), Kind.StringRaw, end, 0)
     keys.valueBytes.fill(0, keys.valueStart, keys.valueStart + offset)
-    copyBytes(args.bytes, args.start(2), args.end(2), keys.valueBytes, keys.valueStart + offset)
+    copyBytes(args.bytes, args.start(3), args.end(3), keys.valueBytes, keys.valueStart + offset)
   } else {
     const own = growString(keys, address, end)
-    copyBytes(args.bytes, args.start(2), args.end(2), keys.valueBytes, keys.valueStart + offset)
+    copyBytes(args.bytes, args.start(3), args.end(3), keys.valueBytes, keys.valueStart + offset)
     keys.setType(own, Kind.StringRaw)
   }
   call.changed(1, Notify.String, "setrange")
