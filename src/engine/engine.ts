@@ -72,6 +72,10 @@ export class Engine {
   readonly startedAt: number
 
   commandsProcessed = 0
+  /** Bytes received, in how many chunks; ticks that ended. */
+  bytesIn = 0
+  reads = 0
+  ticks = 0
   errorReplies = 0
   /** Error replies by their first word. */
   readonly errorCounts = new Map<string, number>()
@@ -145,6 +149,7 @@ export class Engine {
   /** Persists, propagates, replies. */
   endTick(): void {
     this.tickRequested = false
+    this.ticks++
     this.flushPropagation()
     this.output.flush()
     this.clients.closeFinished()

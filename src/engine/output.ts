@@ -19,6 +19,8 @@ export class Output {
   onQueued: (client: Client) => void = () => {}
   /** Bytes handed to sockets. */
   bytesOut = 0
+  /** Writes to sockets. */
+  writes = 0
 
   private owners: (Client | undefined)[] = []
   private starts: number[] = []
@@ -115,6 +117,7 @@ export class Output {
     let taken = 0
     if (client.pending.length === 0) {
       taken = transport.write(bytes, start, end - start)
+      this.writes++
       if (taken < 0) return
       client.netOutput += taken
       this.bytesOut += taken

@@ -56,6 +56,8 @@ export class Connection {
   receive(chunk: Uint8Array): void {
     const { client, engine } = this
     client.netInput += chunk.length
+    engine.bytesIn += chunk.length
+    engine.reads++
     client.seenAt = engine.keyspace.now
     if (this.tail === undefined) {
       if (!client.suspended) {
