@@ -171,6 +171,7 @@ export class ReplyMismatch extends Error {
     if (more !== "") lines.push(more)
     super(lines.join("\n"))
     this.difference = difference
+    Object.defineProperty(this, "difference", { enumerable: false }) // the message says it all
   }
 }
 
