@@ -1,0 +1,85 @@
+import { createServer } from "../../src/index.ts"
+import type { Command } from "../support/command.ts"
+import type { LooserTable } from "../support/compare.ts"
+import { oracleFamily } from "../support/oracle-family.ts"
+
+/** A hash table is walked in another order than Redis's, and 7.0 prints no shorter doubles; all else is byte for byte. */
+const looser: LooserTable = {
+  HGETALL: { unordered: "pairs" },
+  HKEYS: { unordered: true },
+  HVALS: { unordered: true },
+  HSCAN: { scan: "pairs" },
+}
+
+const writing = {
+  "HSET key (field value)...": 12,
+  "HMSET key (field value)...": 3,
+  "HSETNX key field value": 4,
+  "HINCRBY key field int": 6,
+  "HINCRBYFLOAT key field double": 4,
+  "HDEL key field...": 6,
+  "DEL key": 1,
+  "SET sharedkey value": 1,
+  "DEL sharedkey": 2,
+}
+const reading = {
+  "HGET key field": 6,
+  "HMGET key field...": 4,
+  "HGETALL key": 3,
+  "HKEYS key": 2,
+  "HVALS key": 2,
+  "HLEN key": 3,
+  "HEXISTS key field": 3,
+  "HSTRLEN key field": 3,
+  "HSCAN key 0 COUNT 100000 [MATCH pattern]": 3,
+  "HSCAN nokey 0 [MATCH pattern] [COUNT count]": 1,
+  "HRANDFIELD nokey [signedcount [WITHVALUES]]": 1,
+}
+
+/** Both servers with these thresholds: ours from its start, the oracle, which all families share, anew in every round. */
+function thresholds(entries: number, valueBytes: number) {
+  const prepare: Command[] = [
+    ["CONFIG", "SET", "hash-max-listpack-entries", String(entries)],
+    ["CONFIG", "SET", "hash-max-listpack-value", String(valueBytes)],
+  ]
+  const config = { "hash-max-listpack-entries": entries, "hash-max-listpack-value": valueBytes }
+  return { prepare, subject: () => createServer({ port: 0, config }), otherTypes: false }
+}
+
+oracleFamily("hash, small packed forms", {
+  commands: { ...writing, ...reading },
+  looser,
+  finalState: "encodings",
+  ...thresholds(5, 20),
+})
+
+oracleFamily("hash, large packed forms", {
+  commands: { ...writing, ...reading },
+  looser,
+  finalState: "encodings",
+  ...thresholds(1000, 10_000),
+})
+
+const defaults = thresholds(512, 64)
+
+oracleFamily("hash", { commands: { ...writing, ...reading }, looser, finalState: "encodings", ...defaults })
+
+/** Fields chosen at random agree in how many there are. */
+oracleFamily("hash, random fields", {
+  commands: {
+    "HSET key (field value)...": 3,
+    "HDEL key field...": 1,
+    "HRANDFIELD key [signedcount [WITHVALUES]]": 4,
+  },
+  looser: { HRANDFIELD: { sameShape: true } },
+  ...defaults,
+})
+
+/** All fields, when at least as many are asked for. */
+oracleFamily("hash, all random fields", {
+  commands: { "HSET key (field value)...": 3, "HRANDFIELD key 100000 [WITHVALUES]": 1, "HRANDFIELD key 0": 1 },
+  looser: { HRANDFIELD: { unordered: true } },
+  resp: [3],
+  spoilOneIn: 0,
+  ...defaults,
+})
