@@ -22,391 +22,35 @@
 
 import { copyBytes } from "../bytes/compare.ts"
 import {
-  type LpEntry,
-  lpBytes,
-  lpCompare,
-  lpCopyValue,
-  lpEntryEnd,
-  lpEntrySize,
-  lpFind,
-  lpLength,
-  lpPrev,
-  lpRead,
-  lpValueLength,
-  lpWriteEntry,
-} from "./listpack.ts"
+  chunkBytesMax,
+  chunkEntriesMax,
+  cloneChunk,
+  closeGap,
+  END,
+  entryAt,
+  FIRST_CHUNK_BYTES,
+  FRAME_BYTES,
+  grownCapacity,
+  HEADER_BYTES,
+  ListChunk,
+  openGap,
+  rebase,
+  Span,
+} from "./list-chunk.ts"
+import { foundChunk, foundOffset, foundSpan, ListView, locate } from "./list-view.ts"
+import { lpBytes, lpCompare, lpEntryEnd, lpEntrySize, lpFind, lpLength, lpPrev, lpWriteEntry } from "./listpack.ts"
 
-const HEADER_BYTES = 6
-/** Header and end byte. */
-const FRAME_BYTES = 7
-const END = 0xff
+export { ListChunkWalk, ListCursor, ListView } from "./list-view.ts"
+
 const SPAN_CHUNKS_MAX = 128
 /** A span below this joins a neighbour when both together stay below SPAN_CHUNKS_JOINED_MAX. */
 const SPAN_CHUNKS_MIN = 16
 const SPAN_CHUNKS_JOINED_MAX = 96
-const FIRST_CHUNK_BYTES = 128
-/** Bound of a chunk's size where the limit counts elements. */
-const COUNTED_CHUNK_BYTES_MAX = 8192
 
 /** What the runtime takes for the objects, apart from the contents of the arrays. */
 const CHUNK_OVERHEAD_BYTES = 112
 const SPAN_OVERHEAD_BYTES = 96
 const POINTER_BYTES = 8
-
-const EMPTY = new Uint8Array(0)
-
-class ListChunk {
-  epoch: number
-  bytes: Uint8Array
-  head: number
-  tail: number
-  count = 0
-
-  /** An empty chunk whose entries will start, or end, at `at`. */
-  constructor(epoch: number, capacity: number, at: number) {
-    this.epoch = epoch
-    this.bytes = new Uint8Array(capacity)
-    this.head = at
-    this.tail = at
-    this.bytes[at] = END
-  }
-}
-
-class Span {
-  epoch: number
-  chunks: ListChunk[]
-  length: number
-
-  constructor(epoch: number, chunks: ListChunk[], length: number) {
-    this.epoch = epoch
-    this.chunks = chunks
-    this.length = length
-  }
-}
-
-// ---- chunks ---------------------------------------------------------------------------------------------------------
-
-/** Largest chunk size in bytes, header and end byte included, under this list-max-listpack-size. */
-function chunkBytesMax(limit: number): number {
-  return limit >= 0 ? COUNTED_CHUNK_BYTES_MAX : 2048 << Math.min(-limit, 5)
-}
-
-function chunkEntriesMax(limit: number): number {
-  return limit >= 0 ? Math.max(limit, 1) : 0xffff
-}
-
-/** Clones what is used; the gap and the spare bytes stay where they are, so a push still has room. */
-function cloneChunk(chunk: ListChunk, epoch: number): ListChunk {
-  const clone = new ListChunk(epoch, chunk.bytes.length, chunk.tail)
-  clone.head = chunk.head
-  clone.count = chunk.count
-  copyBytes(chunk.bytes, chunk.head, chunk.tail, clone.bytes, chunk.head)
-  return clone
-}
-
-/** Moves the entries to `head` in an array of `capacity` bytes, which may be the present one. */
-function rebase(chunk: ListChunk, capacity: number, head: number): void {
-  const { bytes } = chunk
-  const target = capacity === bytes.length ? bytes : new Uint8Array(capacity)
-  copyBytes(bytes, chunk.head, chunk.tail, target, head)
-  chunk.tail += head - chunk.head
-  chunk.head = head
-  chunk.bytes = target
-  target[chunk.tail] = END
-}
-
-/** Offset of element `index`, walked to from the nearer end of the chunk. */
-function entryAt(chunk: ListChunk, index: number): number {
-  const { bytes, count } = chunk
-  if (index <= count >>> 1) {
-    let entry = chunk.head
-    for (; index > 0; index--) entry = lpEntryEnd(bytes, entry)
-    return entry
-  }
-  let entry = chunk.tail
-  const base = chunk.head - HEADER_BYTES
-  for (; index < count; index++) entry = lpPrev(bytes, base, entry)
-  return entry
-}
-
-/** Closes the hole [from, to), moving the shorter side. */
-function closeGap(chunk: ListChunk, from: number, to: number): void {
-  const { bytes, head, tail } = chunk
-  const size = to - from
-  if (from - head < tail - to) {
-    copyBytes(bytes, head, from, bytes, head + size)
-    chunk.head = head + size
-  } else {
-    copyBytes(bytes, to, tail, bytes, from)
-    chunk.tail = tail - size
-    bytes[tail - size] = END
-  }
-}
-
-/** Opens `size` bytes before the entry at `from`; returns where they are. The chunk may get a larger array. */
-function openGap(chunk: ListChunk, from: number, size: number, capacityMax: number): number {
-  const { bytes, head, tail } = chunk
-  const front = from - head
-  const roomBefore = head - HEADER_BYTES >= size
-  const roomBehind = bytes.length - 1 - tail >= size
-  if (roomBefore && (!roomBehind || front < tail - from)) {
-    copyBytes(bytes, head, from, bytes, head - size)
-    chunk.head = head - size
-    return from - size
-  }
-  if (!roomBehind) {
-    const needed = FRAME_BYTES + tail - head + size
-    rebase(chunk, needed <= bytes.length ? bytes.length : grownCapacity(needed, capacityMax), HEADER_BYTES)
-    from = HEADER_BYTES + front
-  }
-  copyBytes(chunk.bytes, from, chunk.tail, chunk.bytes, from + size)
-  chunk.tail += size
-  chunk.bytes[chunk.tail] = END
-  return from
-}
-
-function grownCapacity(needed: number, capacityMax: number): number {
-  return needed >= capacityMax ? needed : Math.min(Math.max(needed * 2, FIRST_CHUNK_BYTES), capacityMax)
-}
-
-// ---- reading --------------------------------------------------------------------------------------------------------
-
-/** What can be asked of a list, live or frozen. */
-export class ListView {
-  /** Internal: the directory. */
-  spans: Span[]
-  /** Number of elements. */
-  length: number
-
-  constructor(spans: Span[], length: number) {
-    this.spans = spans
-    this.length = length
-  }
-
-  /** Number of chunks. O(number of spans). */
-  get chunkCount(): number {
-    let count = 0
-    for (const span of this.spans) count += span.chunks.length
-    return count
-  }
-}
-
-/**
- * A position in a list or frozen view, and the element there. Reused; moving allocates nothing.
- *
- * The element is the listpack entry at `entry` of `bytes`, borrowed from the list. Any write to the list makes its
- * cursors invalid until the next seek; cursors on a frozen view stay valid. A cursor keeps the list alive until it
- * runs off an end or is released.
- */
-export class ListCursor {
-  /** Index of the element in the list. */
-  index = 0
-  bytes: Uint8Array = EMPTY
-  /** Offset of the listpack entry in `bytes`. */
-  entry = 0
-
-  private view: ListView | null = null
-  private chunk: ListChunk | null = null
-  private spanIndex = 0
-  private chunkIndex = 0
-
-  /** Goes to the element at `index` (0 up to length - 1); false (and released) when there is none. */
-  seek(view: ListView, index: number): boolean {
-    if (!(index >= 0 && index < view.length)) {
-      this.release()
-      return false
-    }
-    locate(view, index)
-    const chunk = view.spans[foundSpan]!.chunks[foundChunk]!
-    this.view = view
-    this.chunk = chunk
-    this.spanIndex = foundSpan
-    this.chunkIndex = foundChunk
-    this.index = index
-    this.bytes = chunk.bytes
-    this.entry = entryAt(chunk, foundOffset)
-    return true
-  }
-
-  /** Goes to the next element; false (and released) after the last. */
-  next(): boolean {
-    const chunk = this.chunk
-    if (chunk === null) return false
-    this.index++
-    this.entry = lpEntryEnd(this.bytes, this.entry)
-    return this.entry < chunk.tail || this.nextChunk()
-  }
-
-  /** Goes to the element before; false (and released) before the first. */
-  previous(): boolean {
-    const chunk = this.chunk
-    if (chunk === null) return false
-    this.index--
-    if (this.entry > chunk.head) {
-      this.entry = lpPrev(this.bytes, chunk.head - HEADER_BYTES, this.entry)
-      return true
-    }
-    return this.previousChunk()
-  }
-
-  /** Goes to the first element from here on, this one included, that equals the value; false (and released) if none. */
-  find(value: Uint8Array, start: number, end: number): boolean {
-    while (this.chunk !== null) {
-      const found = lpFind(this.bytes, 0, this.entry, value, start, end, 0)
-      if (found !== -1) {
-        while (this.entry < found) {
-          this.entry = lpEntryEnd(this.bytes, this.entry)
-          this.index++
-        }
-        return true
-      }
-      // Whole chunks are passed over; only the elements from here on are counted.
-      for (let entry = this.entry; entry < this.chunk.tail; entry = lpEntryEnd(this.bytes, entry)) this.index++
-      this.nextChunk()
-    }
-    return false
-  }
-
-  /** Does the element equal the value? */
-  equals(value: Uint8Array, start: number, end: number): boolean {
-    return lpCompare(this.bytes, this.entry, value, start, end)
-  }
-
-  /** Decodes the element; a string's range is in `bytes`. */
-  read(out: LpEntry): void {
-    lpRead(this.bytes, this.entry, out)
-  }
-
-  /** Length of the element as text. */
-  valueLength(): number {
-    return lpValueLength(this.bytes, this.entry)
-  }
-
-  /** Copies the element as text to dst[at], where valueLength() bytes fit; returns the offset behind it. */
-  copyElement(dst: Uint8Array, at: number): number {
-    return lpCopyValue(this.bytes, this.entry, dst, at)
-  }
-
-  /** Lets go of the list. */
-  release(): void {
-    this.view = null
-    this.chunk = null
-    this.bytes = EMPTY
-  }
-
-  private nextChunk(): boolean {
-    const { spans } = this.view!
-    if (++this.chunkIndex >= spans[this.spanIndex]!.chunks.length) {
-      if (++this.spanIndex >= spans.length) {
-        this.release()
-        return false
-      }
-      this.chunkIndex = 0
-    }
-    const chunk = spans[this.spanIndex]!.chunks[this.chunkIndex]!
-    this.chunk = chunk
-    this.bytes = chunk.bytes
-    this.entry = chunk.head
-    return true
-  }
-
-  private previousChunk(): boolean {
-    const { spans } = this.view!
-    if (--this.chunkIndex < 0) {
-      if (--this.spanIndex < 0) {
-        this.release()
-        return false
-      }
-      this.chunkIndex = spans[this.spanIndex]!.chunks.length - 1
-    }
-    const chunk = spans[this.spanIndex]!.chunks[this.chunkIndex]!
-    this.chunk = chunk
-    this.bytes = chunk.bytes
-    this.entry = lpPrev(chunk.bytes, chunk.head - HEADER_BYTES, chunk.tail)
-    return true
-  }
-}
-
-/**
- * Goes over the chunks of a list or frozen view, each as a complete listpack, bytes[start, end), borrowed. The header
- * is written here, into the gap of the chunk.
- */
-export class ListChunkWalk {
-  bytes: Uint8Array = EMPTY
-  start = 0
-  end = 0
-  count = 0
-  private readonly view: ListView
-  private spanIndex = 0
-  private chunkIndex = 0
-
-  constructor(view: ListView) {
-    this.view = view
-  }
-
-  next(): boolean {
-    const { spans } = this.view
-    if (this.spanIndex >= spans.length) return false
-    const { chunks } = spans[this.spanIndex]!
-    const chunk = chunks[this.chunkIndex]!
-    if (++this.chunkIndex >= chunks.length) {
-      this.chunkIndex = 0
-      this.spanIndex++
-    }
-    const { bytes, count } = chunk
-    const start = chunk.head - HEADER_BYTES
-    const end = chunk.tail + 1
-    const total = end - start
-    bytes[start] = total
-    bytes[start + 1] = total >>> 8
-    bytes[start + 2] = total >>> 16
-    bytes[start + 3] = total >>> 24
-    const stored = Math.min(count, 0xffff)
-    bytes[start + 4] = stored
-    bytes[start + 5] = stored >>> 8
-    this.bytes = bytes
-    this.start = start
-    this.end = end
-    this.count = count
-    return true
-  }
-}
-
-// Result of locate(): the chunk of an element and the element's index in it.
-let foundSpan = 0
-let foundChunk = 0
-let foundOffset = 0
-
-/** Finds the chunk of element `index`, which exists, from the nearer end of the directory. */
-function locate(view: ListView, index: number): void {
-  const { spans } = view
-  let span: number
-  if (index <= view.length >>> 1) {
-    span = 0
-    while (index >= spans[span]!.length) index -= spans[span++]!.length
-  } else {
-    span = spans.length - 1
-    let before = view.length - spans[span]!.length
-    while (index < before) before -= spans[--span]!.length
-    index -= before
-  }
-  const { chunks, length } = spans[span]!
-  let chunk: number
-  if (index <= length >>> 1) {
-    chunk = 0
-    while (index >= chunks[chunk]!.count) index -= chunks[chunk++]!.count
-  } else {
-    chunk = chunks.length - 1
-    let before = length - chunks[chunk]!.count
-    while (index < before) before -= chunks[--chunk]!.count
-    index -= before
-  }
-  foundSpan = span
-  foundChunk = chunk
-  foundOffset = index
-}
-
-// ---- writing --------------------------------------------------------------------------------------------------------
 
 /** The live list. Values that go in are copied; they must not lie in the list itself. */
 export class ListChunks extends ListView {
@@ -516,13 +160,9 @@ export class ListChunks extends ListView {
       this.pushHead(value, start, end)
       return
     }
-    locate(this, index)
-    // On a boundary the chunk before is as good a place, and may have the room.
-    if (foundOffset === 0) {
-      locate(this, index - 1)
-      foundOffset++
-    }
-    this.insertAt(foundSpan, foundChunk, foundOffset, value, start, end)
+    // Behind the element before: on a boundary that chunk is as good a place.
+    locate(this, index - 1)
+    this.insertAt(foundSpan, foundChunk, foundOffset + 1, value, start, end)
   }
 
   /** Puts the value in the place of element `index`, which exists. */
