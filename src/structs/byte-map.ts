@@ -135,6 +135,7 @@ export class ByteMap {
 
   constructor(heap: PageHeap, hasher: KeyedHash) {
     this.heap = heap
+    this.owner = heap.newOwner()
     this.hasher = hasher
   }
 
@@ -802,6 +803,7 @@ export class ByteMap {
     heap.pageFrames[page] = large ? LARGE_PAGE_FRAMES : 1
     heap.pageLive[page] = 0
     heap.pageUsed[page] = 0
+    heap.pageOwner[page] = this.owner
     heap.pagePrev[page] = 0
     heap.pageNext[page] = this.firstPage
     if (this.firstPage !== 0) heap.pagePrev[this.firstPage] = page
@@ -825,6 +827,7 @@ export class ByteMap {
     const frames = heap.pageFrames[page]!
     this.frames -= frames
     heap.pageLive[page] = -1
+    heap.pageOwner[page] = 0
     if (frames === LARGE_PAGE_FRAMES) {
       if (heap.frozenThrough === 0) heap.pageFrames[page] = 0
       heap.releaseQuad(page)
@@ -869,13 +872,9 @@ export class ByteMap {
     return 0
   }
 
-  /** Whether a listed page still belongs to this map: its neighbours in the page list say so. */
+  /** Whether a listed page still belongs to this map, and not, freed and taken again, to another one. */
   private ownsPage(page: number): boolean {
-    const heap = this.heap
-    const prev = heap.pagePrev[page]!
-    const next = heap.pageNext[page]!
-    if (prev === 0 ? this.firstPage !== page : heap.pageNext[prev] !== page) return false
-    return heap.pageLive[page]! > 0 && (next === 0 || heap.pagePrev[next] === page)
+    return this.heap.pageOwner[page] === this.owner
   }
 
   private evacuate(page: number): void {

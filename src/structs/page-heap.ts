@@ -50,6 +50,8 @@ export class PageHeap {
   pageUsed = new Int32Array(0)
   pageNext = new Int32Array(0)
   pagePrev = new Int32Array(0)
+  /** Which map a page belongs to (`newOwner`), 0 for none. */
+  pageOwner = new Int32Array(0)
   /** 1 = a page of one frame, 4 = a page of four, 0 = a block or free. */
   pageFrames = new Uint8Array(0)
   blockCount = new Int16Array(0)
@@ -71,6 +73,13 @@ export class PageHeap {
   get bytesUsed(): number {
     return this.framesUsed * FRAME_BYTES
   }
+
+  /** A number for a map to mark its pages with. */
+  newOwner(): number {
+    this.owners = (this.owners + 1) & 0x7fffffff || 1
+    return this.owners
+  }
+  private owners = 0
 
   /** One frame for a block or a small page. Its content is undefined. */
   takeFrame(): number {
@@ -173,6 +182,7 @@ export class PageHeap {
     this.pageUsed = grown(this.pageUsed, new Int32Array(length))
     this.pageNext = grown(this.pageNext, new Int32Array(length))
     this.pagePrev = grown(this.pagePrev, new Int32Array(length))
+    this.pageOwner = grown(this.pageOwner, new Int32Array(length))
     this.pageFrames = grown(this.pageFrames, new Uint8Array(length))
     this.blockCount = grown(this.blockCount, new Int16Array(length))
     this.blockDepth = grown(this.blockDepth, new Uint8Array(length))
