@@ -323,14 +323,7 @@ export class ListChunks extends ListView {
   }
 
   private putTail(chunk: ListChunk, size: number, value: Uint8Array, start: number, end: number): void {
-    if (chunk.bytes.length - 1 - chunk.tail < size) {
-      const before = chunk.bytes.length
-      const used = chunk.tail - chunk.head
-      const free = before - FRAME_BYTES - used
-      const capacity = free >= (used >> 2) + size ? before : this.grow(used + size)
-      rebase(chunk, capacity, HEADER_BYTES)
-      this.bytes += capacity - before
-    }
+    if (chunk.bytes.length - 1 - chunk.tail < size) this.turn(chunk, size, true)
     const tail = lpWriteEntry(chunk.bytes, chunk.tail, value, start, end)
     chunk.bytes[tail] = END
     chunk.tail = tail
@@ -338,18 +331,24 @@ export class ListChunks extends ListView {
   }
 
   private putHead(chunk: ListChunk, size: number, value: Uint8Array, start: number, end: number): void {
-    if (chunk.head - HEADER_BYTES < size) {
-      const before = chunk.bytes.length
-      const used = chunk.tail - chunk.head
-      const free = before - FRAME_BYTES - used
-      const capacity = free >= (used >> 2) + size ? before : this.grow(used + size)
-      rebase(chunk, capacity, capacity - 1 - used)
-      this.bytes += capacity - before
-    }
+    if (chunk.head - HEADER_BYTES < size) this.turn(chunk, size, false)
     const head = chunk.head - size
     lpWriteEntry(chunk.bytes, head, value, start, end)
     chunk.head = head
     chunk.count++
+  }
+
+  /** Makes room for an entry at an end, in a larger array unless the present one has enough to spare. */
+  private turn(chunk: ListChunk, size: number, atTail: boolean): void {
+    const before = chunk.bytes.length
+    const used = chunk.tail - chunk.head
+    const enough = before - FRAME_BYTES - used >= (used >> 2) + size
+    const capacity = enough ? before : this.grow(used + size)
+    // The only chunk may be pushed to at its other end next, which gets a share.
+    const alone = this.spans.length === 1 && this.spans[0]!.chunks.length === 1
+    const share = alone ? (capacity - FRAME_BYTES - used - size) >> 2 : 0
+    rebase(chunk, capacity, atTail ? HEADER_BYTES + share : capacity - 1 - used - share)
+    this.bytes += capacity - before
   }
 
   private grow(entryBytes: number): number {

@@ -207,6 +207,18 @@ describe("queues", () => {
     expect(list.bytes).toBeLessThan(4 * 8400)
   })
 
+  test("pushes at alternating ends fill chunks", () => {
+    const list = new ListChunks()
+    const count = 20_000
+    for (let i = 0; i < count; i++) {
+      const bytes = text(`element:${String(i).padStart(8, "0")}:and so on`)
+      if (i % 2 === 0) list.pushHead(bytes, 0, bytes.length)
+      else list.pushTail(bytes, 0, bytes.length)
+    }
+    verify(list, 8192, 1e9)
+    expect(list.bytes / count).toBeLessThan(29 + 5)
+  })
+
   test("large elements do not keep half-empty chunks", () => {
     const list = new ListChunks()
     const large = new Uint8Array(5000).fill(65)
