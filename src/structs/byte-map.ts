@@ -108,6 +108,7 @@ export class ByteMap {
   valueEnd = 0
 
   private readonly heap: PageHeap
+  private readonly owner: number
   readonly hasher: KeyedHash
   private directory = new Int32Array(1)
   private depth = 0
@@ -865,16 +866,11 @@ export class ByteMap {
       const page = this.victims.pop()!
       const frames = heap.pageFrames[page]!
       // The frame may meanwhile have been freed, or serve another purpose: then it is not ours to move.
-      if (frames === 0 || page === this.openPage || !this.ownsPage(page)) continue
+      if (frames === 0 || page === this.openPage || heap.pageOwner[page] !== this.owner) continue
       const half = (frames * SMALL_PAGE_UNITS) >>> 1
       if (heap.pageLive[page]! > 0 && heap.pageLive[page]! < half) return page
     }
     return 0
-  }
-
-  /** Whether a listed page still belongs to this map, and not, freed and taken again, to another one. */
-  private ownsPage(page: number): boolean {
-    return this.heap.pageOwner[page] === this.owner
   }
 
   private evacuate(page: number): void {
