@@ -14,6 +14,8 @@ import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
 import { Listener } from "./net/listener.ts"
+import { observeCommands } from "./observe/commands.ts"
+import { Observer } from "./observe/observer.ts"
 import type { AofStorage } from "./persist/aof.ts"
 import { fileStorage } from "./persist/aof-storage.ts"
 import { Persistence } from "./persist/persistence.ts"
@@ -39,6 +41,7 @@ export class ListenError extends Error {}
 export class Server {
   readonly config: Config
   readonly engine: Engine
+  readonly observer: Observer
   readonly listener: Listener
   readonly persistence: Persistence
   readonly cron: Cron
@@ -60,6 +63,7 @@ export class Server {
       connectionCommands(() => this.engine),
       clientCommands(() => this.engine),
       commandCommands(() => this.engine),
+      observeCommands(() => this.observer),
     ])
     this.engine = new Engine({
       config,
@@ -70,6 +74,7 @@ export class Server {
       log: options.log ?? (() => {}),
     })
     const { engine } = this
+    this.observer = new Observer(engine)
     engine.requestTick = () => setImmediate(() => engine.endTick())
     keyspace.events.onExpired = (db, key, start, end) => {
       engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
@@ -82,6 +87,8 @@ export class Server {
       pause: () => new Promise(resolve => setImmediate(resolve)),
     })
     this.cron = new Cron(engine)
+    this.cron.onTick.push(() => this.observer.sample())
+    Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
   }
 

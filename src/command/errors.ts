@@ -28,3 +28,9 @@ export function invalidExpire(name: string): string {
 export function unknownSubcommand(given: string, command: string): string {
   return `ERR unknown subcommand '${given.slice(0, 128)}'. Try ${command.toUpperCase()} HELP.`
 }
+
+/** Containers that look at their arguments themselves know less about what is wrong. */
+export function unknownSubcommandOrArity(given: string, command: string): string {
+  const name = command.toUpperCase()
+  return `ERR unknown subcommand or wrong number of arguments for '${given.slice(0, 128)}'. Try ${name} HELP.`
+}

@@ -1,0 +1,19 @@
+/** All commands of this room. */
+
+import type { CommandSpec } from "../command/spec.ts"
+import { configCommands } from "./config-commands.ts"
+import { infoCommands } from "./info.ts"
+import { latencyCommands } from "./latency.ts"
+import { monitorCommands } from "./monitor.ts"
+import type { Observer } from "./observer.ts"
+import { slowlogCommands } from "./slowlog.ts"
+
+export function observeCommands(of: () => Observer): readonly CommandSpec[] {
+  return [
+    ...infoCommands(of),
+    ...configCommands(of),
+    ...slowlogCommands(() => of().slowlog),
+    ...latencyCommands(of),
+    ...monitorCommands(of),
+  ]
+}

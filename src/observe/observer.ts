@@ -1,0 +1,158 @@
+/**
+ * Everything that watches the server without being part of its work: statistics, rates, slow log, latency, monitors,
+ * memory. Hangs itself on the engine's hooks; `sample` is called ten times a second.
+ */
+
+import type { RegisteredCommand } from "../command/registry.ts"
+import type { Client } from "../engine/client.ts"
+import type { Engine } from "../engine/engine.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { Histogram } from "./histogram.ts"
+import { Info } from "./info.ts"
+import { LatencyMonitor } from "./latency.ts"
+import { MemoryUse } from "./memory-use.ts"
+import { Monitors } from "./monitor.ts"
+import { Rate } from "./rates.ts"
+import { SlowLog } from "./slowlog.ts"
+
+/** What lies beside the engine; the composition root fills in what exists. */
+export interface ObserverPorts {
+  /** The TCP port in use. */
+  port?: () => number
+  configFile?: string | undefined
+  /** The `user` lines for CONFIG REWRITE. */
+  userLines?: () => readonly string[]
+  /** The periodic work, as DEBUG PAUSE-CRON stops it. */
+  cron?: { paused: boolean }
+  /** DEBUG LOADAOF and DEBUG RELOAD; the text is an error reply. */
+  loadAof?: () => string | undefined
+  reload?: (options: { save: boolean; flush: boolean; merge: boolean }) => string | undefined
+  /** Unix time in seconds of the last successful save. */
+  lastSave?: () => number
+  /** SAVE-like state: DEBUG CHANGE-REPL-ID. */
+  changeReplicationId?: () => void
+}
+
+const SAMPLES_PER_SECOND = 10
+
+export class Observer {
+  readonly engine: Engine
+  readonly ports: ObserverPorts = {}
+  readonly info: Info
+  readonly slowlog: SlowLog
+  readonly latency: LatencyMonitor
+  readonly monitors: Monitors
+  readonly memory: MemoryUse
+  /** By command id; made when first needed. */
+  readonly histograms: (Histogram | undefined)[] = []
+  readonly operationRate = new Rate()
+  readonly inputRate = new Rate()
+  readonly outputRate = new Rate()
+  readonly cycleRate = new Rate()
+  /** CONFIG RESETSTAT: subsystems reset what they count. */
+  readonly onResetStatistics: (() => void)[] = []
+  /** What the counters of the engine stood at when they were last reset. */
+  private samples = 0
+
+  constructor(engine: Engine) {
+    this.engine = engine
+    this.slowlog = new SlowLog(engine)
+    this.latency = new LatencyMonitor(engine)
+    this.monitors = new Monitors(engine, () => this.adaptTiming())
+    this.memory = new MemoryUse(engine)
+    this.info = new Info(this)
+    this.hook()
+    this.adaptTiming()
+  }
+
+  private hook(): void {
+    const { engine } = this
+    const { config } = engine
+    const onTimed = engine.onTimed
+    engine.onTimed = (client, command, args, micros, retrying) => {
+      onTimed(client, command, args, micros, retrying)
+      this.noteTimed(client, command, args, micros, retrying)
+    }
+    const { beforeCommand, afterCommand } = engine
+    engine.beforeCommand = (client, command, args) => {
+      beforeCommand(client, command, args)
+      if (client.noTouch && command.fullName !== "touch") engine.keyspace.touching = false
+    }
+    engine.afterCommand = (client, command, args) => {
+      engine.keyspace.touching = true
+      afterCommand(client, command, args)
+    }
+    config.onChangeOfAny(["slowlog-log-slower-than", "slowlog-max-len"], () => {
+      this.slowlog.trim()
+      this.adaptTiming()
+      return undefined
+    })
+    config.onChange("latency-tracking", on => {
+      if (!on) this.histograms.length = 0
+      return undefined
+    })
+  }
+
+  /** Ten times a second. */
+  sample(): void {
+    const { engine } = this
+    const micros = engine.clock.monotonicMicros()
+    this.operationRate.sample(engine.commandsProcessed, micros)
+    this.inputRate.sample(engine.bytesIn, micros)
+    this.outputRate.sample(engine.output.bytesOut, micros)
+    this.cycleRate.sample(engine.ticks, micros)
+    if (this.samples++ % SAMPLES_PER_SECOND === 0) this.memory.sampleClients()
+    this.memory.notePeak()
+  }
+
+  /** CONFIG RESETSTAT. */
+  resetStatistics(): void {
+    const { engine } = this
+    engine.registry.resetStatistics()
+    engine.commandsProcessed = 0
+    engine.bytesIn = 0
+    engine.reads = 0
+    engine.ticks = 0
+    engine.output.bytesOut = 0
+    engine.output.writes = 0
+    engine.errorReplies = 0
+    engine.errorCounts.clear()
+    engine.clients.accepted = 0
+    engine.clients.rejected = 0
+    const { events } = engine.keyspace
+    events.hits = 0
+    events.misses = 0
+    events.expiredKeys = 0
+    events.expiredFields = 0
+    events.evictedKeys = 0
+    events.lazyfreed = 0
+    this.histograms.length = 0
+    for (const rate of [this.operationRate, this.inputRate, this.outputRate, this.cycleRate]) rate.reset()
+    this.memory.resetPeak()
+    for (const listener of this.onResetStatistics) listener()
+  }
+
+  private adaptTiming(): void {
+    this.engine.caller.timesAll = this.slowlog.timesAll || this.monitors.size > 0
+  }
+
+  private noteTimed(
+    client: Client,
+    command: RegisteredCommand,
+    args: Arguments,
+    micros: number,
+    retrying: boolean,
+  ): void {
+    if (this.monitors.size > 0 && !retrying) this.monitors.feed(client, command, args)
+    if (this.engine.config.values.latencyTracking) {
+      let histogram = this.histograms[command.id]
+      if (histogram === undefined) {
+        histogram = new Histogram()
+        this.histograms[command.id] = histogram
+      }
+      histogram.add(micros)
+    }
+    this.slowlog.note(client, command, args, micros)
+    this.latency.noteCommand(command, micros)
+  }
+}
