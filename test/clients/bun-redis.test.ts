@@ -56,10 +56,13 @@ test("five thousand commands in one turn", async () => {
 
 test("publish and subscribe", async () => {
   const subscriber = await client.duplicate()
-  const received: string[] = []
-  await subscriber.subscribe("news", (message, channel) => received.push(`${channel} ${message}`))
-  expect(await client.publish("news", "hello")).toBe(1)
-  await until(() => received.length === 1)
-  expect(received).toEqual(["news hello"])
-  subscriber.close()
+  try {
+    const received: string[] = []
+    await subscriber.subscribe("news", (message, channel) => received.push(`${channel} ${message}`))
+    expect(await client.publish("news", "hello")).toBe(1)
+    await until(() => received.length === 1)
+    expect(received).toEqual(["news hello"])
+  } finally {
+    subscriber.close()
+  }
 })

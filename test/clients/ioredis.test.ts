@@ -1,5 +1,5 @@
 /** ioredis as applications use it: its ready check, pipelines, transactions, scripts, pub/sub, blocking, streams. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test"
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test"
 import { Redis } from "ioredis"
 import { until } from "../support/condition.ts"
 import { type BundisProcess, startBundis } from "../support/process.ts"
@@ -18,6 +18,18 @@ afterAll(async () => {
 beforeEach(async () => {
   await redis.flushall()
 })
+
+const extra: Redis[] = []
+afterEach(() => {
+  for (const client of extra.splice(0)) client.disconnect()
+})
+
+/** A second connection, closed at the end of the test. */
+function another(): Redis {
+  const client = redis.duplicate()
+  extra.push(client)
+  return client
+}
 
 test("becomes ready, with its name set", async () => {
   expect(redis.status).toBe("ready")
@@ -63,12 +75,11 @@ test("transactions, and their failure when a watched key changed", async () => {
     [null, "OK"],
     [null, 2],
   ])
-  const other = redis.duplicate()
+  const other = another()
   await redis.watch("a")
   await other.set("a", 10)
   expect(await redis.multi().incr("a").exec()).toBeNull()
   expect(await redis.get("a")).toBe("10")
-  other.disconnect()
 })
 
 test("scripts by their digest, loaded on NOSCRIPT", async () => {
@@ -81,7 +92,7 @@ test("scripts by their digest, loaded on NOSCRIPT", async () => {
 })
 
 test("publish and subscribe, by name and by pattern", async () => {
-  const subscriber = redis.duplicate()
+  const subscriber = another()
   const received: string[] = []
   subscriber.on("message", (channel, message) => received.push(`${channel} ${message}`))
   subscriber.on("pmessage", (pattern, channel, message) => received.push(`${pattern} ${channel} ${message}`))
@@ -92,17 +103,15 @@ test("publish and subscribe, by name and by pattern", async () => {
   expect(received.sort()).toEqual(["n* news hello", "news hello"])
   await subscriber.unsubscribe("news")
   expect(await redis.publish("news", "again")).toBe(1)
-  subscriber.disconnect()
 })
 
 test("blocking pops wait for a push", async () => {
-  const blocked = redis.duplicate()
+  const blocked = another()
   const popped = blocked.blpop("queue", "other", 10)
   await until(async () => /blocked_clients:1\r/.test(await redis.info("clients")))
   await redis.rpush("queue", "job")
   expect(await popped).toEqual(["queue", "job"])
   expect(await blocked.bzpopmin("none", 0.01)).toBeNull()
-  blocked.disconnect()
 })
 
 test("streams and consumer groups", async () => {
@@ -124,11 +133,10 @@ test("scan streams see every key once", async () => {
 })
 
 test("comes back after the server has closed the connection", async () => {
-  const other = redis.duplicate()
+  const other = another()
   await other.ping()
   const id = await other.client("ID")
   await redis.client("KILL", "ID", Number(id))
   expect(await other.ping()).toBe("PONG")
   expect(await other.client("ID")).not.toBe(id)
-  other.disconnect()
 })

@@ -1,5 +1,5 @@
 /** node-redis as applications use it, in RESP3 and RESP2. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test"
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test"
 import { createClient, defineScript, WatchError } from "redis"
 import { until } from "../support/condition.ts"
 import { type BundisProcess, startBundis } from "../support/process.ts"
@@ -40,6 +40,19 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
   beforeEach(async () => {
     await client.flushAll()
   })
+
+  const extra: ReturnType<typeof open>[] = []
+  afterEach(() => {
+    for (const each of extra.splice(0)) each.destroy()
+  })
+
+  /** A second connection, closed at the end of the test. */
+  async function another(): Promise<ReturnType<typeof open>> {
+    const client = open()
+    extra.push(client)
+    client.on("error", error => complaints.push(error))
+    return await client.connect()
+  }
 
   test("introduces itself", async () => {
     const info = await client.clientInfo()
@@ -86,12 +99,11 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
 
   test("transactions, and their failure when a watched key changed", async () => {
     expect(await client.multi().set("a", "1").incr("a").exec()).toEqual(["OK", 2] as never)
-    const other = await open().connect()
+    const other = await another()
     await client.watch("a")
     await other.set("a", "10")
     expect(client.multi().incr("a").exec()).rejects.toBeInstanceOf(WatchError)
     await until(async () => (await other.get("a")) === "10")
-    other.destroy()
   })
 
   test("scripts by their digest", async () => {
@@ -100,7 +112,7 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
   })
 
   test("publish and subscribe, by name, by pattern and by shard", async () => {
-    const subscriber = await open().connect()
+    const subscriber = await another()
     const received: string[] = []
     await subscriber.subscribe("news", (message, channel) => received.push(`${channel} ${message}`))
     await subscriber.pSubscribe("n*", (message, channel) => received.push(`pattern ${channel} ${message}`))
@@ -109,16 +121,14 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
     expect(await client.sPublish("shard", "hello")).toBe(1)
     await until(() => received.length === 3)
     expect(received.sort()).toEqual(["news hello", "pattern news hello", "shard hello"])
-    subscriber.destroy()
   })
 
   test("blocking pops wait for a push", async () => {
-    const blocked = await open().connect()
+    const blocked = await another()
     const popped = blocked.blPop("queue", 10)
     await until(async () => /blocked_clients:1\r/.test(await client.info("clients")))
     await client.rPush("queue", "job")
     expect({ ...(await popped) }).toEqual({ key: "queue", element: "job" } as never)
-    blocked.destroy()
   })
 
   test("scan iterators see every key once", async () => {
