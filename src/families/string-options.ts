@@ -113,8 +113,8 @@ export class StringOptions {
   }
 
   private takeComparison(args: Arguments, i: number, accepts: number, condition: Condition): number {
-    if ((accepts & Accepts.Comparisons) === 0 || i + 1 >= args.count || this.condition !== Condition.None) return 0
-    this.condition = condition
+    if ((accepts & Accepts.Comparisons) === 0 || i + 1 >= args.count) return 0
+    if (this.takeCondition(condition) === 0) return 0
     this.conditionIndex = i + 1
     return 2
   }

@@ -4,14 +4,19 @@
  */
 
 import type { Call } from "../command/context.ts"
-import { wrongArity } from "../command/errors.ts"
+import { WRONG_TYPE, wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
+import { meetsCondition, stringCompareCommands } from "./string-compare.ts"
+import { stringIncrexCommands } from "./string-increx.ts"
+import { stringLcsCommands } from "./string-lcs.ts"
 import { stringNumberCommands } from "./string-number.ts"
 import { Accepts, Condition, ExpiryForm, momentOf, StringOptions } from "./string-options.ts"
 import { stringPartCommands } from "./string-part.ts"
 import { storeArgument } from "./string-value.ts"
+
+const MSETEX_KEYS_MAX = 2 ** 31 - 1
 
 const options = new StringOptions()
 
@@ -95,6 +100,22 @@ export const stringCommands: readonly CommandSpec[] = [
     run: mset,
   },
   {
+    name: "msetex",
+    since: "8.4.0",
+    group: "string",
+    arity: -4,
+    flags: "write denyoom",
+    keys: "OW update keynum@1/2",
+    tips: "request_policy:multi_shard response_policy:all_succeeded",
+    syntax:
+      "numkeys:integer data=(key value)... [condition=NX|XX] " +
+      "[expiration=EX seconds:integer|PX milliseconds:integer|EXAT unix-time-seconds:unix-time|" +
+      "PXAT unix-time-milliseconds:unix-time|KEEPTTL]",
+    summary: "Sets several strings that expire together.",
+    complexity: "O(N), N keys",
+    run: msetex,
+  },
+  {
     name: "msetnx",
     since: "1.0.1",
     group: "string",
@@ -127,7 +148,8 @@ export const stringCommands: readonly CommandSpec[] = [
     flags: "write denyoom",
     keys: 'RW access update variable_flags @1 "Also read when GET is given" => set',
     syntax:
-      "key value [condition=NX|XX]@2.6.12 [GET]@6.2.0 " +
+      "key value [condition=NX|XX|IFEQ ifeq-value:string@8.4.0|IFNE ifne-value:string@8.4.0|" +
+      "IFDEQ ifdeq-digest:string@8.4.0|IFDNE ifdne-digest:string@8.4.0]@2.6.12 [GET]@6.2.0 " +
       "[expiration=EX seconds:integer@2.6.12|PX milliseconds:integer@2.6.12|" +
       "EXAT unix-time-seconds:unix-time@6.2.0|PXAT unix-time-milliseconds:unix-time@6.2.0|KEEPTTL@6.0.0]",
     summary: "Sets a string, whatever the key held before.",
@@ -161,7 +183,10 @@ export const stringCommands: readonly CommandSpec[] = [
     run: setnx,
   },
   ...stringNumberCommands,
+  ...stringIncrexCommands,
   ...stringPartCommands,
+  ...stringLcsCommands,
+  ...stringCompareCommands,
 ]
 
 // ---------------------------------------------------------------------------------------------------- reading
@@ -247,46 +272,47 @@ function set(call: Call): void {
 }
 
 function setWithOptions(call: Call): void {
-  if (!options.parse(call, 3, Accepts.Conditions | Accepts.Get | Accepts.KeepTtl)) return
+  if (!options.parse(call, 3, Accepts.Conditions | Accepts.Comparisons | Accepts.Get | Accepts.KeepTtl)) return
   const form = options.expiryForm
   const moment = form === ExpiryForm.None ? 0 : momentOf(call, options.expiryIndex, form)
   if (Number.isNaN(moment)) return
+  const { condition, keepTtl } = options
+  const address = condition === Condition.None && !keepTtl ? 0 : call.write(1)
+  const isMet = meetsCondition(call, address, condition, options.conditionIndex, WRONG_TYPE)
+  if (isMet === undefined) return
   if (options.get && replyValue(call) < 0) return
-  const { condition } = options
-  const address = condition === Condition.None && !options.keepTtl ? 0 : call.write(1)
-  if ((condition === Condition.Absent && address !== 0) || (condition === Condition.Present && address === 0)) {
+  if (!isMet) {
     if (!options.get) call.reply.null()
     return
   }
-  const expiry = options.keepTtl && address !== 0 ? call.db.keys.expiry(address) : moment
+  const expiry = keepTtl && address !== 0 ? call.db.keys.expiry(address) : moment
   storeArgument(call.db, call.args, 1, 2, expiry)
   call.changed(1, Notify.String, "set")
   if (!options.get) call.reply.ok()
-  if (form !== ExpiryForm.None) announceExpiry(call, 1, 2, form, moment)
-  else if (options.get) propagateWithoutGet(call)
+  if (form !== ExpiryForm.None) {
+    notifyExpire(call, 1)
+    if (form === ExpiryForm.UnixMilliseconds && condition <= Condition.Present) return
+  } else if (!options.get && condition <= Condition.Present) return
+  propagateSet(call, 2, moment)
 }
 
-/** The second event of a string set with an expiry, and its propagation as a SET with the moment. */
-function announceExpiry(call: Call, keyIndex: number, index: number, form: ExpiryForm, moment: number): void {
-  const { args, db, propagation } = call
-  const { bytes } = args
-  const start = args.start(keyIndex)
-  const end = args.end(keyIndex)
-  call.keyspace.events.notify(Notify.Generic, "expire", db, bytes, start, end)
-  if (form === ExpiryForm.UnixMilliseconds) return
-  const writer = propagation.effect(db, 5).word("SET").arg(bytes, start, end)
-  writer.arg(bytes, args.start(index), args.end(index)).word("PXAT").number(moment)
+/** The second event of a string that is set with an expiry. */
+function notifyExpire(call: Call, keyIndex: number): void {
+  const { args, db } = call
+  call.keyspace.events.notify(Notify.Generic, "expire", db, args.bytes, args.start(keyIndex), args.end(keyIndex))
 }
 
-/** SET … GET is a read to a replica that does not need the reply, and is refused where only writing is allowed. */
-function propagateWithoutGet(call: Call): void {
-  const { args } = call
-  let count = args.count
-  for (let i = 3; i < args.count; i++) if (args.is(i, "get")) count--
-  const writer = call.propagation.effect(call.db, count)
-  for (let i = 0; i < args.count; i++) {
-    if (i < 3 || !args.is(i, "get")) writer.arg(args.bytes, args.start(i), args.end(i))
-  }
+/**
+ * Propagates what a SET came to: without the conditions it has met, without GET, which is of no use to a replica, and with
+ * the moment of expiry (0: none) in place of a span.
+ */
+function propagateSet(call: Call, index: number, moment: number): void {
+  const { args, db } = call
+  const keeps = options.keepTtl && moment === 0
+  const writer = call.propagation.effect(db, moment !== 0 ? 5 : keeps ? 4 : 3).word("SET")
+  writer.arg(args.bytes, args.start(1), args.end(1)).arg(args.bytes, args.start(index), args.end(index))
+  if (moment !== 0) writer.word("PXAT").number(moment)
+  else if (keeps) writer.word("KEEPTTL")
 }
 
 function setnx(call: Call): void {
@@ -313,7 +339,8 @@ function setExpiring(call: Call, form: ExpiryForm): void {
   storeArgument(call.db, call.args, 1, 3, moment)
   call.changed(1, Notify.String, "set")
   call.reply.ok()
-  announceExpiry(call, 1, 3, form, moment)
+  notifyExpire(call, 1)
+  propagateSet(call, 3, moment)
 }
 
 function getset(call: Call): void {
@@ -342,6 +369,48 @@ function msetnx(call: Call): void {
   }
   setPairs(call)
   call.reply.integer(1)
+}
+
+/** MSETEX count key value [key value …] [condition] [expiry] */
+function msetex(call: Call): void {
+  const { args, db, reply } = call
+  const count = args.integer(1)
+  if (!(count >= 1 && count <= MSETEX_KEYS_MAX)) {
+    reply.error("ERR invalid numkeys value")
+    return
+  }
+  const after = 2 + count * 2
+  if (after > args.count) {
+    reply.error("ERR wrong number of key-value pairs")
+    return
+  }
+  if (!options.parse(call, after, Accepts.Conditions | Accepts.KeepTtl)) return
+  const { condition, keepTtl, expiryForm } = options
+  const moment = expiryForm === ExpiryForm.None ? 0 : momentOf(call, options.expiryIndex, expiryForm)
+  if (Number.isNaN(moment)) return
+  if (condition !== Condition.None) {
+    for (let i = 2; i < after; i += 2) {
+      if ((call.write(i) === 0) === (condition === Condition.Absent)) continue
+      reply.integer(0)
+      return
+    }
+  }
+  for (let i = 2; i < after; i += 2) {
+    const address = keepTtl ? db.find(args.bytes, args.start(i), args.end(i)) : 0
+    storeArgument(db, args, i, i + 1, address === 0 ? moment : db.keys.expiry(address))
+    call.changed(i, Notify.String, "set")
+    if (moment !== 0) notifyExpire(call, i)
+  }
+  reply.integer(1)
+  if (moment !== 0 && expiryForm !== ExpiryForm.UnixMilliseconds) propagateMsetex(call, after, moment)
+}
+
+/** With the moment in place of the expiry that was given. */
+function propagateMsetex(call: Call, after: number, moment: number): void {
+  const { args, db } = call
+  const writer = call.propagation.effect(db, after + 2)
+  for (let i = 0; i < after; i++) writer.arg(args.bytes, args.start(i), args.end(i))
+  writer.word("PXAT").number(moment)
 }
 
 function hasPairs(call: Call): boolean {
