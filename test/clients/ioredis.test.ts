@@ -108,7 +108,7 @@ test("publish and subscribe, by name and by pattern", async () => {
 test("blocking pops wait for a push", async () => {
   const blocked = another()
   const popped = blocked.blpop("queue", "other", 10)
-  await until(async () => /blocked_clients:1\r/.test(await redis.info("clients")))
+  await until(async () => /blocked_clients:1\r/.test(await redis.info("clients")), { timeoutMs: 3000 })
   await redis.rpush("queue", "job")
   expect(await popped).toEqual(["queue", "job"])
   expect(await blocked.bzpopmin("none", 0.01)).toBeNull()

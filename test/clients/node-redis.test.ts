@@ -126,7 +126,7 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
   test("blocking pops wait for a push", async () => {
     const blocked = await another()
     const popped = blocked.blPop("queue", 10)
-    await until(async () => /blocked_clients:1\r/.test(await client.info("clients")))
+    await until(async () => /blocked_clients:1\r/.test(await client.info("clients")), { timeoutMs: 3000 })
     await client.rPush("queue", "job")
     expect({ ...(await popped) }).toEqual({ key: "queue", element: "job" } as never)
   })
