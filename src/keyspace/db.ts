@@ -5,7 +5,7 @@
  * Handlers work with record addresses, which any write to the same database may move: find, use, forget.
  */
 
-import { ByteMap, type Container } from "../structs/byte-map.ts"
+import type { ByteMap, Container } from "../structs/byte-map.ts"
 import { Notify } from "./events.ts"
 import type { Keyspace } from "./keyspace.ts"
 import { typeOfKind } from "./kinds.ts"
