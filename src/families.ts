@@ -1,5 +1,6 @@
 /** One line per family. */
 import type { CommandSpec } from "./command/spec.ts"
+import { bitmapCommands } from "./families/bitmap.ts"
 import { expiryCommands } from "./families/expiry.ts"
 import { genericCommands } from "./families/generic.ts"
 import { databaseCommands } from "./families/generic-databases.ts"
@@ -7,11 +8,14 @@ import { keyMoveCommands } from "./families/generic-move.ts"
 import { hashFieldCommands } from "./families/hash.ts"
 import { hashReadCommands } from "./families/hash-read.ts"
 import { objectCommands } from "./families/generic-object.ts"
+import { hyperloglogCommands } from "./families/hyperloglog.ts"
 import { scanCommands } from "./families/scan.ts"
 import { stringCommands } from "./families/string.ts"
 
 export const families: readonly (readonly CommandSpec[])[] = [
   stringCommands,
+  bitmapCommands,
+  hyperloglogCommands,
   genericCommands,
   keyMoveCommands,
   objectCommands,
