@@ -5,11 +5,14 @@ import { expiryCommands } from "./families/expiry.ts"
 import { genericCommands } from "./families/generic.ts"
 import { databaseCommands } from "./families/generic-databases.ts"
 import { keyMoveCommands } from "./families/generic-move.ts"
+import { objectCommands } from "./families/generic-object.ts"
 import { hashFieldCommands } from "./families/hash.ts"
 import { hashReadCommands } from "./families/hash-read.ts"
-import { objectCommands } from "./families/generic-object.ts"
 import { hyperloglogCommands } from "./families/hyperloglog.ts"
 import { scanCommands } from "./families/scan.ts"
+import { setCommands } from "./families/set.ts"
+import { setAlgebraCommands } from "./families/set-algebra.ts"
+import { setRandomCommands } from "./families/set-random.ts"
 import { stringCommands } from "./families/string.ts"
 
 export const families: readonly (readonly CommandSpec[])[] = [
@@ -24,4 +27,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   databaseCommands,
   hashFieldCommands,
   hashReadCommands,
+  setCommands,
+  setAlgebraCommands,
+  setRandomCommands,
 ]
