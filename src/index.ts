@@ -14,6 +14,7 @@ import type { Client, Transport } from "./engine/client.ts"
 import type { LogLevel } from "./engine/engine.ts"
 import type { Clock } from "./keyspace/clock.ts"
 import { BatchPool, Connection } from "./net/connection.ts"
+import type { AofStorage } from "./persist/aof.ts"
 import { Arguments } from "./resp/arguments.ts"
 import { type PlainReply, type Reply, ReplyDecoder, toPlain } from "./resp/reply-decoder.ts"
 import { Server } from "./server.ts"
@@ -30,6 +31,8 @@ export interface CreateServerOptions {
   /** Seeds all random choices, so that a run can be repeated. */
   seed?: number
   log?: (level: LogLevel, message: string) => void
+  /** Where files are kept, if the configuration asks for some; by default the file system. */
+  storage?: AofStorage
 }
 
 export type Argument = string | number | Uint8Array
@@ -78,7 +81,13 @@ export async function createServer(options: CreateServerOptions = {}): Promise<E
   }
   const refusal = config.finishLoading()
   if (refusal !== undefined) throw new Error(refusal.reason)
-  const server = new Server({ config, clock: options.clock, seed: options.seed, log: options.log })
+  const server = new Server({
+    config,
+    clock: options.clock,
+    seed: options.seed,
+    log: options.log,
+    storage: options.storage,
+  })
   await server.start()
   return new EmbeddedServer(server)
 }

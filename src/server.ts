@@ -86,6 +86,7 @@ export class Server {
       onProgress: options.onLoadProgress,
       pause: () => new Promise(resolve => setImmediate(resolve)),
     })
+    this.observer.info.provide("persistence", () => this.persistence.info())
     this.cron = new Cron(engine)
     this.cron.onTick.push(() => this.observer.sample())
     Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })

@@ -75,6 +75,8 @@ export class AppendOnlyFile implements Sink {
   private readonly options: AofOptions
   private fd = -1
   private unsynced = false
+  /** Something was written in this tick, whose replies wait. */
+  private awaited = false
   /** What could not be written yet. */
   private backlog: Uint8Array[] = []
   private backlogBytes = 0
@@ -169,6 +171,7 @@ export class AppendOnlyFile implements Sink {
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (this.fd < 0) return
+    this.awaited = true
     if (this.backlogBytes > 0) {
       this.keep(bytes, start, end)
       return
@@ -178,12 +181,13 @@ export class AppendOnlyFile implements Sink {
   }
 
   flush(): void {
-    if (this.fd < 0 || this.options.policy() !== "always") return
+    const { awaited } = this
+    this.awaited = false
+    if (this.fd < 0 || !awaited || this.options.policy() !== "always") return
     if (this.backlogBytes > 0) {
       this.options.onUnsafe()
       return
     }
-    if (!this.unsynced) return
     try {
       this.options.storage.syncNow(this.fd)
       this.unsynced = false

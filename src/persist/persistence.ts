@@ -72,6 +72,40 @@ export class Persistence {
     engine.propagator.enabled = true
   }
 
+  /** Its part of INFO persistence. */
+  info(): [name: string, value: string | number][] {
+    const { aof, engine } = this
+    const fields: [string, string | number][] = [
+      ["loading", this.isLoading ? 1 : 0],
+      ["aof_enabled", aof.isOpen ? 1 : 0],
+      ["aof_last_write_status", aof.lastWriteOk ? "ok" : "err"],
+      ["rdb_changes_since_last_save", engine.keyspace.events.dirty],
+    ]
+    if (aof.isOpen) {
+      fields.push(
+        ["aof_current_size", aof.totalSize],
+        ["aof_base_size", aof.baseSize],
+        ["aof_pending_rewrite", 0],
+        ["aof_buffer_length", aof.bufferLength],
+        ["aof_pending_bio_fsync", aof.isSyncing ? 1 : 0],
+        ["aof_delayed_fsync", aof.delayedSyncs],
+      )
+    }
+    if (this.isLoading) {
+      const percent = this.totalBytes === 0 ? 100 : (this.loadedBytes / this.totalBytes) * 100
+      const elapsedMs = engine.clock.wall() - this.loadingStartedAt
+      const etaSeconds = this.loadedBytes === 0 ? 1 : Math.ceil((elapsedMs * (100 - percent)) / percent / 1000)
+      fields.push(
+        ["loading_start_time", Math.floor(this.loadingStartedAt / 1000)],
+        ["loading_total_bytes", this.totalBytes],
+        ["loading_loaded_bytes", this.loadedBytes],
+        ["loading_loaded_perc", percent.toFixed(2)],
+        ["loading_eta_seconds", etaSeconds],
+      )
+    }
+    return fields
+  }
+
   stop(): void {
     this.engine.flushPropagation()
     this.aof.close()

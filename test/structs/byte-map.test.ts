@@ -58,7 +58,8 @@ function expectSame(map: ByteMap | FrozenMap, model: Model): void {
   expect(got.size).toBe(model.size)
   for (const [name, entry] of model) {
     const own = got.get(name)
-    if (own === undefined || own.type !== entry.type || own.expiry !== entry.expiry) expect({ name, own }).toBe(entry as never)
+    if (own === undefined || own.type !== entry.type || own.expiry !== entry.expiry)
+      expect({ name, own }).toBe(entry as never)
     expect(Buffer.compare(own!.value, entry.value)).toBe(0)
   }
 }
@@ -85,7 +86,11 @@ class Player {
   entry(): Entry {
     const kind = this.random.nextBelow(100)
     const length =
-      kind < 70 ? this.random.nextBelow(60) : kind < 98 ? this.random.nextBelow(2000) : 2900 + this.random.nextBelow(5000)
+      kind < 70
+        ? this.random.nextBelow(60)
+        : kind < 98
+          ? this.random.nextBelow(2000)
+          : 2900 + this.random.nextBelow(5000)
     const value = new Uint8Array(length).fill(this.random.nextBelow(256))
     const expiry = this.random.nextBelow(3) === 0 ? 1 + this.random.nextBelow(1_000_000) : 0
     return { type: 1 + this.random.nextBelow(15), value, expiry }
@@ -171,9 +176,9 @@ describe("ByteMap", () => {
       players[1]!.play(2000)
       // A nested map's view may be asked for late.
       views.push(players[1]!.map.frozenView())
-      views.forEach((view, i) => expectSame(view, models[i]!))
+      for (const [i, view] of views.entries()) expectSame(view, models[i]!)
       players[0]!.play(4000)
-      views.forEach((view, i) => expectSame(view, models[i]!))
+      for (const [i, view] of views.entries()) expectSame(view, models[i]!)
       heap.thaw()
       for (const player of players) expectSame(player.map, player.model)
     }
@@ -201,7 +206,8 @@ describe("ByteMap", () => {
       const stay = 500 + random.nextBelow(3000)
       for (let i = 0; i < stay; i++) put(map, model, `stay:${i}`, { type: 1, value: bytes("v"), expiry: 0 })
       const growing = round % 2 === 0
-      if (!growing) for (let i = 0; i < 20_000; i++) put(map, model, `go:${i}`, { type: 1, value: bytes("v"), expiry: 0 })
+      if (!growing)
+        for (let i = 0; i < 20_000; i++) put(map, model, `go:${i}`, { type: 1, value: bytes("v"), expiry: 0 })
       const seen = new Map<string, number>()
       let cursor = 0
       let next = 0
@@ -247,7 +253,10 @@ describe("ByteMap", () => {
     for (let i = 0; i < 1500; i++) put(map, new Map(), `k${i}`, { type: 1, value: bytes(""), expiry: 0 })
     const draws = 150_000
     for (let i = 0; i < draws; i++) {
-      const [name] = read(map, map.randomAddress(bound => random.nextBelow(bound)))
+      const [name] = read(
+        map,
+        map.randomAddress(bound => random.nextBelow(bound)),
+      )
       counts.set(name, (counts.get(name) ?? 0) + 1)
     }
     let chiSquared = 0
