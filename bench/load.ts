@@ -29,7 +29,7 @@ export async function load(port: number, dataset: Dataset, count: number, expire
   const argv = [process.execPath, import.meta.path, String(port), dataset, String(count)]
   if (expireAtMs !== undefined) argv.push(String(expireAtMs))
   const child = Bun.spawn(argv, { stdin: "ignore", stdout: "inherit", stderr: "pipe" })
-  if ((await child.exited) !== 0) throw new Error(`loading ${dataset}: ${await child.stderr.text()}`)
+  if ((await child.exited) !== 0) throw new Error(`loading ${dataset}: ${(await child.stderr.text()).trim()}`)
 }
 
 const digits = 12
@@ -101,7 +101,7 @@ async function generate(port: number, dataset: Dataset, count: number) {
       open: next,
       drain: flush,
       data(socket, chunk) {
-        if (chunk[0] === 0x2d) return done.reject(new Error(chunk.toString("latin1", 0, 200)))
+        if (chunk[0] === 0x2d) return done.reject(new Error(chunk.toString("latin1", 1).split("\r\n")[0]))
         for (let i = 0; i < chunk.length; i++) if (chunk[i] === 0x0a) answered++
         if (answered === count) {
           done.resolve()
@@ -116,6 +116,9 @@ async function generate(port: number, dataset: Dataset, count: number) {
 
 if (import.meta.main) {
   const [port, dataset, count] = process.argv.slice(2)
-  await generate(Number(port), dataset as Dataset, Number(count))
+  await generate(Number(port), dataset as Dataset, Number(count)).catch(error => {
+    console.error((error as Error).message)
+    process.exit(1)
+  })
   process.exit(0)
 }

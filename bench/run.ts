@@ -107,7 +107,10 @@ async function main() {
     await throughput("Append-only file, fsync every second, pipeline of 32", writes, 32, 800_000, true)
   if (parts.includes("memory")) {
     for (const each of memoryCases(mode)) {
-      const row = await measureMemory(candidates, each)
+      const row = await measureMemory(candidates, each).catch(error =>
+        note(`${each.label}: ${(error as Error).message}`),
+      )
+      if (!row) continue
       report.memory.push(row)
       console.error(`${each.label}: ${ratio(row.residentBytes.bundis, row.residentBytes.redis)}`)
     }

@@ -168,6 +168,11 @@ export class ServerProcess {
     return this.process.pid
   }
 
+  /** Whether it has ended, by itself or by a signal. */
+  get ended(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null
+  }
+
   client(): Promise<Client> {
     return Client.connect(this.port)
   }
@@ -224,7 +229,7 @@ export function spawnServer(candidate: Candidate, directives: Directives, dir?: 
 export async function untilReady(server: ServerProcess, limitMs = 30_000): Promise<void> {
   const deadline = performance.now() + limitMs
   while (performance.now() < deadline) {
-    if (server.process.exitCode !== null) break
+    if (server.ended) break
     try {
       const client = await server.client()
       const reply = await client.send("PING")
