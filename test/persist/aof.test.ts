@@ -133,7 +133,7 @@ describe("append-only file", () => {
       const expected = [valid > 2 ? "2" : valid > 1 ? "1" : null, valid > 2 ? "2" : null, valid > 3 ? "3" : null, "yes"]
       expect(await server.execute("MGET", "a", "b", "c", "later")).toEqual(expected)
     }
-  })
+  }, 60_000)
 
   test("without aof-load-truncated a torn tail refuses to load, and is left alone", async () => {
     await using dir = new TempDir()
