@@ -9,6 +9,7 @@ import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel } from "./engine/engine.ts"
+import { serverCommands } from "./engine/server-commands.ts"
 import { Cron } from "./engine/tick.ts"
 import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
@@ -63,6 +64,10 @@ export class Server {
       connectionCommands(() => this.engine),
       clientCommands(() => this.engine),
       commandCommands(() => this.engine),
+      serverCommands(
+        () => this.engine,
+        () => this.observer.lastSave,
+      ),
       observeCommands(() => this.observer),
     ])
     this.engine = new Engine({
@@ -75,6 +80,10 @@ export class Server {
     })
     const { engine } = this
     this.observer = new Observer(engine)
+    engine.onShutdown = () => {
+      setImmediate(() => this.shutdown())
+      return undefined
+    }
     engine.requestTick = () => setImmediate(() => engine.endTick())
     keyspace.events.onExpired = (db, key, start, end) => {
       engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)

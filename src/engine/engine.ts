@@ -71,6 +71,9 @@ export class Engine {
   diskError = ""
   readonly startedAt: number
 
+  /** What DEBUG turns on for tests. */
+  readonly debugSwitches = { runsDeniedInScripts: false, skipsChecksums: false }
+
   commandsProcessed = 0
   /** Bytes received, in how many chunks; ticks that ended. */
   bytesIn = 0

@@ -2,8 +2,10 @@
 
 import type { CommandSpec } from "../command/spec.ts"
 import { configCommands } from "./config-commands.ts"
+import { debugCommands } from "./debug.ts"
 import { infoCommands } from "./info.ts"
 import { latencyCommands } from "./latency.ts"
+import { memoryCommands } from "./memory.ts"
 import { monitorCommands } from "./monitor.ts"
 import type { Observer } from "./observer.ts"
 import { slowlogCommands } from "./slowlog.ts"
@@ -14,6 +16,8 @@ export function observeCommands(of: () => Observer): readonly CommandSpec[] {
     ...configCommands(of),
     ...slowlogCommands(() => of().slowlog),
     ...latencyCommands(of),
+    ...memoryCommands(of),
     ...monitorCommands(of),
+    ...debugCommands(of),
   ]
 }

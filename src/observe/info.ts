@@ -11,7 +11,7 @@ import type { RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ClientCondition } from "../engine/client.ts"
 import { reportedVersion } from "../engine/connection-commands.ts"
-import type { Engine } from "../engine/engine.ts"
+import { type Engine, EngineCondition } from "../engine/engine.ts"
 import { BUNDIS_VERSION } from "../version.ts"
 import { residentBytes } from "./memory-use.ts"
 import type { Observer } from "./observer.ts"
@@ -295,9 +295,9 @@ function memory({ memory: use, engine }: Observer): InfoField[] {
   ]
 }
 
-function persistence({ engine, ports }: Observer): InfoField[] {
+function persistence({ engine, lastSave }: Observer): InfoField[] {
   return [
-    ["loading", 0],
+    ["loading", (engine.conditions & EngineCondition.Loading) !== 0 ? 1 : 0],
     ["async_loading", 0],
     ["current_cow_peak", 0],
     ["current_cow_size", 0],
@@ -307,7 +307,7 @@ function persistence({ engine, ports }: Observer): InfoField[] {
     ["current_save_keys_total", 0],
     ["rdb_changes_since_last_save", engine.keyspace.events.dirty],
     ["rdb_bgsave_in_progress", 0],
-    ["rdb_last_save_time", ports.lastSave?.() ?? Math.floor(engine.startedAt / 1000)],
+    ["rdb_last_save_time", lastSave],
     ["rdb_last_bgsave_status", "ok"],
     ["rdb_last_bgsave_time_sec", -1],
     ["rdb_current_bgsave_time_sec", -1],
@@ -315,7 +315,7 @@ function persistence({ engine, ports }: Observer): InfoField[] {
     ["rdb_last_cow_size", 0],
     ["rdb_last_load_keys_expired", 0],
     ["rdb_last_load_keys_loaded", 0],
-    ["aof_enabled", 0],
+    ["aof_enabled", engine.config.values.appendonly ? 1 : 0],
     ["aof_rewrite_in_progress", 0],
     ["aof_rewrite_scheduled", 0],
     ["aof_last_rewrite_time_sec", -1],

@@ -93,6 +93,11 @@ export class Observer {
     })
   }
 
+  /** Unix time in seconds of the last successful save; without one, of the start. */
+  get lastSave(): number {
+    return this.ports.lastSave?.() ?? Math.floor(this.engine.startedAt / 1000)
+  }
+
   /** Ten times a second. */
   sample(): void {
     const { engine } = this

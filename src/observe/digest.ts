@@ -1,0 +1,113 @@
+/**
+ * DEBUG DIGEST: 20 bytes that are the same for the same data, whatever its form and order of insertion, and all zero
+ * for none. As in Redis, ordered things are hashed in a chain and unordered ones combined by xor; the bytes that are
+ * hashed are our own, so digests compare between servers of this kind only.
+ *
+ * That a key expires is part of it, when is not (it depends on the moment).
+ */
+
+import { bytesOf, latin1Bytes } from "../bytes/compare.ts"
+import { sha1 } from "../bytes/sha1.ts"
+import type { Engine } from "../engine/engine.ts"
+import type { Database } from "../keyspace/db.ts"
+import type { Reply } from "../resp/reply-decoder.ts"
+import type { ReadValue, ValueReader } from "./value-reader.ts"
+
+const DIGEST_BYTES = 20
+const SCAN_COUNT = 100
+
+type Digest = Uint8Array<ArrayBuffer>
+
+export function hex(digest: Uint8Array): string {
+  return Buffer.from(digest).toString("hex")
+}
+
+/** Of all databases. Keys that have expired meanwhile do not count. O(all data), on one tick. */
+export function digestOfAll(engine: Engine, reader: ValueReader): Digest {
+  const all = new Uint8Array(DIGEST_BYTES)
+  for (const db of engine.keyspace.databases) {
+    for (const key of keysOf(db)) {
+      const value = reader.read(db, key)
+      if (value !== undefined) xorInto(all, chain(bytesOf(`db ${db.index}`), key, digestOf(value)))
+    }
+  }
+  return all
+}
+
+/** Of one value, without its key. Zero for an absent one. */
+export function digestOfKey(db: Database, key: Uint8Array, reader: ValueReader): Digest {
+  const value = reader.read(db, key)
+  return value === undefined ? new Uint8Array(DIGEST_BYTES) : digestOf(value)
+}
+
+/** Copies of all keys, so that reading their values may remove expired ones. */
+function keysOf({ keys }: Database): Uint8Array[] {
+  const found: Uint8Array[] = []
+  let cursor = 0
+  do {
+    const addresses: number[] = []
+    cursor = keys.scan(cursor, SCAN_COUNT, addresses)
+    for (const address of addresses) {
+      keys.readKey(address)
+      found.push(keys.keyBytes.slice(keys.keyStart, keys.keyEnd))
+    }
+  } while (cursor !== 0)
+  return found
+}
+
+function digestOf({ type, reply, expiry }: ReadValue): Digest {
+  const content = contentOf(type, reply)
+  return chain(bytesOf(type), content, bytesOf(expiry > 0 ? "expires" : "stays"))
+}
+
+function contentOf(type: string, reply: Reply | undefined): Digest {
+  if (reply === undefined) return new Uint8Array(DIGEST_BYTES)
+  if (reply.type !== "array") return chain(bytesOfReply(reply))
+  const items = reply.items
+  if (type === "set") return xorOf(items, 1)
+  if (type === "hash" || type === "zset") return xorOf(items, 2)
+  return chain(...items.map(bytesOfReply))
+}
+
+/** Elements of `width` items each, in any order. */
+function xorOf(items: readonly Reply[], width: number): Digest {
+  const sum = new Uint8Array(DIGEST_BYTES)
+  for (let i = 0; i + width <= items.length; i += width) {
+    xorInto(sum, chain(...items.slice(i, i + width).map(bytesOfReply)))
+  }
+  return sum
+}
+
+/** An item as bytes; what is nested is hashed into one. */
+function bytesOfReply(reply: Reply): Uint8Array {
+  switch (reply.type) {
+    case "bulk":
+    case "verbatim":
+      return reply.value
+    case "array":
+      return chain(...reply.items.map(bytesOfReply))
+    case "simple":
+    case "error":
+      return latin1Bytes(reply.value)
+    case "integer":
+      return bytesOf(String(reply.value))
+    default:
+      return bytesOf(reply.type)
+  }
+}
+
+/** The digest of parts in their order; their lengths count, so that "ab" "c" is not "a" "bc". */
+function chain(...parts: readonly Uint8Array[]): Digest {
+  let sum: Digest = new Uint8Array(DIGEST_BYTES)
+  for (const part of parts) {
+    const joined = new Uint8Array(DIGEST_BYTES + part.length)
+    joined.set(sum)
+    joined.set(part, DIGEST_BYTES)
+    sum = sha1(joined)
+  }
+  return sum
+}
+
+function xorInto(target: Digest, source: Uint8Array): void {
+  for (let i = 0; i < DIGEST_BYTES; i++) target[i]! ^= source[i]!
+}
