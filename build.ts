@@ -59,6 +59,8 @@ async function compile(outfile: string, target?: Bun.Build.CompileTarget, execut
     entrypoints: entrypoints(),
     minify: true,
     bytecode: true,
+    // Kept compressed inside the executable and read only for a stack trace.
+    sourcemap: "linked",
     // Bytecode takes a third off the start-up. Its default format is CommonJS, which writes the build machine's path
     // into import.meta.url.
     format: "esm",
