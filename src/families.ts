@@ -9,6 +9,10 @@ import { objectCommands } from "./families/generic-object.ts"
 import { hashFieldCommands } from "./families/hash.ts"
 import { hashReadCommands } from "./families/hash-read.ts"
 import { hyperloglogCommands } from "./families/hyperloglog.ts"
+import { listCommands } from "./families/list.ts"
+import { listBlockingCommands } from "./families/list-blocking.ts"
+import { listEditCommands } from "./families/list-edit.ts"
+import { listMoveCommands } from "./families/list-move.ts"
 import { scanCommands } from "./families/scan.ts"
 import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
@@ -27,6 +31,10 @@ export const families: readonly (readonly CommandSpec[])[] = [
   databaseCommands,
   hashFieldCommands,
   hashReadCommands,
+  listCommands,
+  listEditCommands,
+  listMoveCommands,
+  listBlockingCommands,
   setCommands,
   setAlgebraCommands,
   setRandomCommands,
