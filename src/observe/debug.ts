@@ -16,6 +16,7 @@ import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import { EMBSTR_BYTES_MAX, encodingName, Kind, typeOfKind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
+import type { ListChunks } from "../structs/list-chunks.ts"
 import { isLocal, rewriteConfigFile } from "./config-commands.ts"
 import { digestOfAll, digestOfKey, hex } from "./digest.ts"
 import type { Observer } from "./observer.ts"
@@ -193,11 +194,10 @@ function object(call: Call): void {
     `serializedlength:${keys.recordBytes(address)} lru:${keys.access(address)} ` +
     `lru_seconds_idle:${keyspace.lfu ? 0 : keyspace.idleSeconds(keys, address)}`
   if (kind === Kind.ListChunks) {
-    const list = keys.object(address) as unknown as { length?: number; chunkCount?: number }
-    const nodes = list.chunkCount ?? 1
-    const average = ((list.length ?? 0) / Math.max(1, nodes)).toFixed(2)
-    const { listMaxListpackSize } = call.config.values
-    text += ` ql_nodes:${nodes} ql_avg_node:${average} ql_listpack_max:${listMaxListpackSize} ql_compressed:0`
+    const { bytes, chunkCount, length } = keys.object(address) as unknown as ListChunks
+    text +=
+      ` ql_nodes:${chunkCount} ql_avg_node:${(length / Math.max(1, chunkCount)).toFixed(2)}` +
+      ` ql_listpack_max:${call.config.values.listMaxListpackSize} ql_compressed:0 ql_uncompressed_size:${bytes}`
   }
   reply.simple(text)
 }
