@@ -32,7 +32,7 @@ export function moveValue(from: KeyPlace, to: KeyPlace): void {
   else putBytes(from, to)
   // The object, if any, is the new record's now: what `remove` returns is not to be released.
   source.remove(source.find(from.bytes, from.start, from.end))
-  tellNew(to)
+  settle(to)
 }
 
 /** Copies the value of one key to another key, which must be absent, with its expiry. Tells nobody but of the new key. */
@@ -45,11 +45,14 @@ export function copyValue(from: KeyPlace, to: KeyPlace): void {
       object instanceof Blob ? cloneBlob(object) : cloneContainer(from.db.keyspace, source.type(address), object)
     putObject(source, source.find(from.bytes, from.start, from.end), to, twin)
   } else putBytes(from, to)
-  tellNew(to)
+  settle(to)
 }
 
-function tellNew(to: KeyPlace): void {
-  to.db.keyspace.events.notify(Notify.New, "new", to.db, to.bytes, to.start, to.end)
+/** A record has come under a key: fields of a hash may have expiries. Tells of the new key. */
+function settle(to: KeyPlace): void {
+  const { keyspace, keys } = to.db
+  keyspace.fieldExpiry.adopt(to.db, to.bytes, to.start, to.end, keys.find(to.bytes, to.start, to.end))
+  keyspace.events.notify(Notify.New, "new", to.db, to.bytes, to.start, to.end)
 }
 
 function putObject(source: ByteMap, address: number, to: KeyPlace, object: Blob | Container): void {

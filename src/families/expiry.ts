@@ -171,7 +171,7 @@ function readCondition(call: Call): number {
   for (let i = 3; i < args.count; i++) {
     const bit = args.is(i, "nx") ? NX : args.is(i, "xx") ? XX : args.is(i, "gt") ? GT : args.is(i, "lt") ? LT : 0
     if (bit === 0) {
-      reply.error(`ERR Unsupported option ${args.latin1(i)}`)
+      reply.error(`ERR Unsupported option ${args.latin1(i).split("\0", 1)[0]}`)
       return -1
     }
     bits |= bit
