@@ -6,6 +6,7 @@
  * wired by the composition root, so that a family never imports upwards.
  */
 
+import { parseDouble } from "../bytes/double.ts"
 import type { Config } from "../config/config.ts"
 import type { Database } from "../keyspace/db.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
@@ -14,7 +15,6 @@ import type { Arguments } from "../resp/arguments.ts"
 import type { CommandWriter } from "../resp/command-writer.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import { NOT_FLOAT, NOT_INTEGER, WRONG_TYPE } from "./errors.ts"
-import { parseDouble } from "../bytes/double.ts"
 import type { RegisteredCommand } from "./registry.ts"
 
 /** What every client is to a handler, whether a socket stands behind it or not. */
@@ -118,7 +118,7 @@ export class Call {
    */
   integer(i: number, error = NOT_INTEGER): number {
     const n = this.args.integer(i)
-    if (n === n) return n
+    if (!Number.isNaN(n)) return n
     const wide = this.args.int64(i)
     if (wide === undefined) {
       this.reply.error(error)

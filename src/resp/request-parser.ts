@@ -218,13 +218,19 @@ function splitInline(bytes: Uint8Array, start: number, end: number, args: Argume
       }
       const byte = bytes[at]!
       if (quote === 34) {
-        if (byte === 92 && at + 3 < end && bytes[at + 1] === 120 && hex(bytes[at + 2]!) >= 0 && hex(bytes[at + 3]!) >= 0) {
+        if (
+          byte === 92 &&
+          at + 3 < end &&
+          bytes[at + 1] === 120 &&
+          hex(bytes[at + 2]!) >= 0 &&
+          hex(bytes[at + 3]!) >= 0
+        ) {
           out[length++] = hex(bytes[at + 2]!) * 16 + hex(bytes[at + 3]!)
           at += 4
           continue
         }
         if (byte === 92 && at + 1 < end) {
-          out[length++] = unescape(bytes[at + 1]!)
+          out[length++] = unescaped(bytes[at + 1]!)
           at += 2
           continue
         }
@@ -266,7 +272,7 @@ function hex(byte: number): number {
   return lower >= 97 && lower <= 102 ? lower - 87 : -1
 }
 
-function unescape(byte: number): number {
+function unescaped(byte: number): number {
   switch (byte) {
     case 110:
       return LF

@@ -1106,10 +1106,14 @@ export class ByteMap {
     this.foundSlot = this.slotFor(this.foundBlock, this.foundHash)
   }
 
-  /** Places those slots of `scratch` whose ordinal has `bit` equal to `want`, in their order; returns how many. */
+  /**
+   * Places those slots of `scratch` whose ordinal has `bit` equal to `want`, in their order; returns how many, or -1 when they
+   * crowd so much at the end that they do not fit.
+   */
   private fill(block: number, depth: number, bit: number, want: number): number {
     const words = this.heap.words[slabOfFrame(block)]!
     const base = wordOfFrame(block)
+    const last = base + FRAME_WORDS - 2
     let next = base
     let count = 0
     for (let i = 0; i < SLOTS * 2; i += 2) {
@@ -1120,12 +1124,12 @@ export class ByteMap {
       if (((ordinal & bit) | 0) !== (want | 0)) continue
       const home = base + (((((ordinal << depth) >>> 16) * HOMES) >>> 16) << 1)
       if (home > next) next = home
+      if (next >= last) return -1
       words[next] = hash
       words[next + 1] = address
       next += 2
       count++
     }
-    if (next > base + FRAME_WORDS - 2) throw new Error("ByteMap: a block overflowed while splitting")
     return count
   }
 
@@ -1163,7 +1167,14 @@ export class ByteMap {
     at = gather(heap.words[slabOfFrame(low)]!, lowBase, at)
     gather(heap.words[slabOfFrame(high)]!, highBase, at)
     const joined = this.newBlock(depth - 1)
-    heap.blockCount[joined] = this.fill(joined, depth - 1, 0, 0)
+    const count = this.fill(joined, depth - 1, 0, 0)
+    if (count < 0) {
+      // Removal in order of hash (SCAN and DEL) leaves the last keys close together: joined, they would be too many for
+      // their part of the block. (What fits before a split fits after it: homes are twice as far apart then.)
+      this.dropBlock(joined)
+      return
+    }
+    heap.blockCount[joined] = count
     heap.blockEarliest[joined] = Math.min(heap.blockEarliest[low]!, heap.blockEarliest[high]!)
     this.pointDirectory(ordinal, depth - 1, joined)
     this.dropBlock(low)

@@ -228,6 +228,29 @@ describe("ByteMap", () => {
     }
   })
 
+  test("removal in order of hash, with growth in between", () => {
+    const random = new Prng(seed + 6)
+    for (let round = 0; round < 6; round++) {
+      const { map, model } = new Player(newMap(new PageHeap(), round), random, 1)
+      for (let i = 0; i < 30_000; i++) put(map, model, `k${i}`, { type: 1, value: bytes("v"), expiry: 0 })
+      let cursor = 0
+      let added = 0
+      do {
+        const out: number[] = []
+        cursor = map.scan(cursor, 50, out)
+        const names = out.map(address => read(map, address)[0])
+        for (const name of names) {
+          expect(map.delete(bytes(name), 0, name.length)).toBe(true)
+          model.delete(name)
+        }
+        for (let i = 0; round % 2 === 0 && i < 30; i++, added++) {
+          put(map, model, `new${added}`, { type: 1, value: bytes("w"), expiry: 0 })
+        }
+      } while (cursor !== 0)
+      expectSame(map, model)
+    }
+  })
+
   test("expired records are found block by block, and only they", () => {
     const random = new Prng(seed + 3)
     const map = newMap()
