@@ -84,7 +84,7 @@ export const listBlockingCommands: readonly CommandSpec[] = [
     flags: "write denyoom blocking",
     keys: "RW access delete @1; RW insert @2",
     syntax:
-      "source:key destination:key wherefrom=LEFT|RIGHT whereto=LEFT|RIGHT timeout:double [how-many=(selector=COUNT count:integer|EXACTLY exactly:integer ordering=OBO|BULK)]",
+      "source:key destination:key wherefrom=LEFT|RIGHT whereto=LEFT|RIGHT timeout:double [how-many=(selector=(COUNT count:integer|EXACTLY exactly:integer) ordering=(OBO|BULK))]",
     summary: "Moves elements between lists, waiting for them if there are too few.",
     complexity: "O(N), N elements moved",
     run: blmovem,

@@ -58,7 +58,7 @@ export const listMoveCommands: readonly CommandSpec[] = [
     flags: "write denyoom",
     keys: "RW access delete @1; RW insert @2",
     syntax:
-      "source:key destination:key wherefrom=LEFT|RIGHT whereto=LEFT|RIGHT [how-many=(selector=COUNT count:integer|EXACTLY exactly:integer ordering=OBO|BULK)]",
+      "source:key destination:key wherefrom=LEFT|RIGHT whereto=LEFT|RIGHT [how-many=(selector=(COUNT count:integer|EXACTLY exactly:integer) ordering=(OBO|BULK))]",
     summary: "Moves elements from an end of a list to an end of another.",
     complexity: "O(N), N elements moved",
     run: lmovem,
