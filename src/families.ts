@@ -7,6 +7,8 @@ import { databaseCommands } from "./families/generic-databases.ts"
 import { keyMoveCommands } from "./families/generic-move.ts"
 import { objectCommands } from "./families/generic-object.ts"
 import { hashFieldCommands } from "./families/hash.ts"
+import { hashExpiryCommands } from "./families/hash-expiry.ts"
+import { hashExtendedCommands } from "./families/hash-extended.ts"
 import { hashReadCommands } from "./families/hash-read.ts"
 import { hyperloglogCommands } from "./families/hyperloglog.ts"
 import { listCommands } from "./families/list.ts"
@@ -18,6 +20,11 @@ import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
 import { setRandomCommands } from "./families/set-random.ts"
 import { stringCommands } from "./families/string.ts"
+import { sortedSetCommands } from "./families/zset.ts"
+import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
+import { sortedSetPopCommands } from "./families/zset-pop.ts"
+import { sortedSetRangeCommands } from "./families/zset-range.ts"
+import { sortedSetWalkCommands } from "./families/zset-walk.ts"
 
 export const families: readonly (readonly CommandSpec[])[] = [
   stringCommands,
@@ -31,6 +38,8 @@ export const families: readonly (readonly CommandSpec[])[] = [
   databaseCommands,
   hashFieldCommands,
   hashReadCommands,
+  hashExpiryCommands,
+  hashExtendedCommands,
   listCommands,
   listEditCommands,
   listMoveCommands,
@@ -38,4 +47,9 @@ export const families: readonly (readonly CommandSpec[])[] = [
   setCommands,
   setAlgebraCommands,
   setRandomCommands,
+  sortedSetCommands,
+  sortedSetRangeCommands,
+  sortedSetPopCommands,
+  sortedSetWalkCommands,
+  sortedSetAlgebraCommands,
 ]

@@ -58,8 +58,9 @@ export class Cron {
     let more = true
     do {
       const expiring = keyspace.expireSlice()
+      const fields = keyspace.fieldExpiry.slice()
       const freeing = keyspace.freeSlice()
-      more = expiring || freeing
+      more = expiring || fields || freeing
     } while (more && clock.monotonicMicros() < until)
     engine.endTick()
     if (!more || this.working) return

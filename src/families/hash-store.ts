@@ -7,13 +7,14 @@
  * There is one OpenHash, used again by every command, so that none is made per command; nothing of it outlives the
  * command. Its offsets are refreshed after each change, as any change may move the record.
  *
- * Fields whose time is up are absent: the packed form drops them when it is opened, the table when they are met (a whole
- * table is not searched for them). So `find` may remove a field, and with the last field the hash: `exists` tells.
+ * A field whose time is up is absent to readers. `find` removes one that it meets, and with the last field the hash:
+ * `exists` tells. Until then it still counts in `size`, as in Redis.
  */
 
 import { copyBytes, equalBytes } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import type { Database } from "../keyspace/db.ts"
+import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
@@ -100,7 +101,7 @@ export class OpenHash {
     return this.address !== 0
   }
 
-  /** Fields, those of a table whose time is up but which nobody has met yet included. */
+  /** Fields, those whose time is up but which nobody has met yet included. */
   get size(): number {
     if (this.address === 0) return 0
     if (this.table !== undefined) return this.table.size
@@ -132,7 +133,6 @@ export class OpenHash {
     this.keyStart = args.starts[1]!
     this.keyEnd = args.ends[1]!
     this.load(address)
-    if (this.step === 3 && address !== 0) this.dropDueTriplets()
     return true
   }
 
@@ -160,14 +160,6 @@ export class OpenHash {
     this.at = keys.valueStart
   }
 
-  private dropDueTriplets(): void {
-    const { keyspace } = this.call
-    const first = lpFirst(this.bytes, this.at)
-    if (first === -1 || keyspace.expiryPaused) return
-    const expiry = tripletExpiry(this.bytes, first)
-    if (expiry !== 0 && expiry < this.call.now) this.purge()
-  }
-
   /** Removes all fields whose time is up; for a table in time linear in their number and its blocks. */
   purge(): void {
     if (this.address === 0 || this.call.keyspace.expiryPaused) return
@@ -180,15 +172,13 @@ export class OpenHash {
 
   // ------------------------------------------------------------------ reading a field
 
-  /** Looks a field up; the readers below are then about it. */
+  /** Looks a live field up; the readers below are then about it. One whose time is up is removed, as absent. */
   find(bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.address === 0) return false
-    if (this.table !== undefined) return this.findInTable(bytes, start, end)
-    const entry = this.findEntry(bytes, start, end)
-    if (entry === -1) return false
-    if (this.step === 3 && !this.isLive(tripletExpiry(this.bytes, entry))) return false
-    this.found = entry
-    return true
+    if (!this.findStored(bytes, start, end)) return false
+    if (this.table === undefined ? this.step === 2 : this.table.expirySize === 0) return true
+    if (this.isLive(this.expiry())) return true
+    if (!this.call.keyspace.expiryPaused) this.dropDue(bytes, start, end)
+    return false
   }
 
   /** `find` of a field that is argument `i`. */
@@ -197,22 +187,29 @@ export class OpenHash {
     return this.find(args.bytes, args.starts[i]!, args.ends[i]!)
   }
 
-  private findInTable(bytes: Uint8Array, start: number, end: number): boolean {
-    const table = this.table!
-    const record = table.find(bytes, start, end)
-    if (record === 0) return false
-    this.found = record
-    return table.expirySize === 0 || this.isLive(table.expiry(record)) || this.dropDueRecord(record)
+  /** Looks a field up, whether its time is up or not. */
+  findStored(bytes: Uint8Array, start: number, end: number): boolean {
+    if (this.address === 0) return false
+    if (this.table !== undefined) {
+      this.found = this.table.find(bytes, start, end)
+      return this.found !== 0
+    }
+    this.found = this.findEntry(bytes, start, end)
+    return this.found !== -1
   }
 
-  /** A table's field is past its time: always false. */
-  private dropDueRecord(record: number): false {
-    const { keyspace } = this.call
-    if (keyspace.expiryPaused) return false
-    const { db, keyBytes, keyStart, keyEnd, address } = this
+  /** The found field, of this name, is past its time: it goes, and with the last one the hash. */
+  private dropDue(bytes: Uint8Array, start: number, end: number): void {
+    const { db, keyBytes, keyStart, keyEnd } = this
+    const { events } = this.call.keyspace
+    events.expiredFields++
+    events.onFieldExpired(db, keyBytes, keyStart, keyEnd, bytes, start, end)
+    this.remove()
     this.placeIsKnown = false
-    if (keyspace.fieldExpiry.purgeField(db, keyBytes, keyStart, keyEnd, address, record)) this.load(0)
-    return false
+    const emptied = this.removeIfEmpty()
+    db.modified(keyBytes, keyStart, keyEnd)
+    events.notify(Notify.Hash, "hexpired", db, keyBytes, keyStart, keyEnd)
+    if (emptied) events.notify(Notify.Generic, "del", db, keyBytes, keyStart, keyEnd)
   }
 
   /** Field entry of a packed form, or -1; looks first behind the last one, as fields tend to be named in order. */
@@ -348,6 +345,7 @@ export class OpenHash {
 
   /** Takes the record away, silently, when no field is left; true if it did. Otherwise squares the accounts. */
   removeIfEmpty(): boolean {
+    if (this.address === 0) return false
     if (this.size === 0) {
       this.db.removeQuietly(this.address)
       this.address = 0
@@ -356,6 +354,16 @@ export class OpenHash {
     }
     this.settle()
     return false
+  }
+
+  /** Whether no field has an expiry any more; then the index of such hashes need not list it. */
+  forgetExpiryIfNone(): void {
+    const { db, call, address } = this
+    if (this.table !== undefined ? this.table.expirySize > 0 : this.step === 2) return
+    const { fieldExpiry } = call.keyspace
+    if (address === 0 || fieldExpiry.earliest(db, address) === 0) {
+      fieldExpiry.forget(db, this.keyBytes, this.keyStart, this.keyEnd)
+    }
   }
 
   /** To be called once after the last change: a table may have grown or shrunk. */

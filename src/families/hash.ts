@@ -239,19 +239,21 @@ function hstrlen(call: Call): void {
 
 function hdel(call: Call): void {
   if (!hash.write(call)) return
+  const { bytes, starts, ends, count } = call.args
   let deleted = 0
-  for (let i = 2; i < call.args.count && hash.size > 0; i++) {
-    if (!hash.findArgument(i)) continue
+  for (let i = 2; i < count && hash.size > 0; i++) {
+    if (!hash.findStored(bytes, starts[i]!, ends[i]!)) continue
     hash.remove()
     deleted++
   }
-  if (deleted > 0) tellRemoved(call, deleted)
+  if (deleted > 0) tellDeleted(call, deleted)
   call.reply.integer(deleted)
 }
 
 /** After `deleted` fields were removed: the hash goes with the last one. */
-function tellRemoved(call: Call, deleted: number): void {
+export function tellDeleted(call: Call, deleted: number): void {
   const emptied = hash.removeIfEmpty()
+  hash.forgetExpiryIfNone()
   const { db, args, keyspace } = call
   call.changed(1, Notify.Hash, "hdel")
   keyspace.events.dirty += deleted - 1

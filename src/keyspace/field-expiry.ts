@@ -9,7 +9,8 @@
  *
  *  1. An entry is never later than the hash's earliest field expiry. It may be earlier (the field is gone, or its time was
  *     put off), or about a key that is gone or holds something else now: entries are hints, checked against the keyspace
- *     when their time comes, and then corrected or dropped. So nobody needs to maintain them but `note`.
+ *     when their time comes, or by a slow sweep before, and then corrected or dropped. So nobody needs to maintain them
+ *     but `note`.
  *  2. Whoever brings a hash with field expiries under a key (HEXPIRE and kin, RENAME, MOVE, COPY, RESTORE, loading) calls
  *     `note` or `adopt`. A forgotten call costs only that the fields stay until they are met.
  *  3. Indexes belong to the keyspace map, not to the database: they follow SWAPDB, and go with a flush.
@@ -24,6 +25,8 @@ import { Kind } from "./kinds.ts"
 
 /** Fields removed per slice of active expiry, well under a millisecond's work. */
 const FIELDS_PER_SLICE = 512
+/** Entries of an index checked per round of active expiry, due or not. */
+const SWEPT_PER_SLICE = 16
 const END = 0xff
 
 export class FieldExpiry {
@@ -35,6 +38,9 @@ export class FieldExpiry {
   private left = 0
   private atDb = 0
   private atEntry = 0
+  private sweepDb = 0
+  private sweepCursor = 0
+  private readonly swept: number[] = []
 
   constructor(keyspace: Keyspace) {
     this.keyspace = keyspace
@@ -59,6 +65,11 @@ export class FieldExpiry {
   adopt(db: Database, key: Uint8Array, start: number, end: number, address: number): void {
     const earliest = this.earliest(db, address)
     if (earliest !== 0) this.note(db, key, start, end, earliest)
+  }
+
+  /** The hash under a key has no field with an expiry any more. */
+  forget(db: Database, key: Uint8Array, start: number, end: number): void {
+    this.indexes.get(db.keys)?.delete(key, start, end)
   }
 
   /** Hashes listed as having fields that expire; may count some that have none any more. */
@@ -109,6 +120,7 @@ export class FieldExpiry {
     }
     this.atDb = 0
     this.dropOrphans()
+    this.sweep()
     return false
   }
 
@@ -143,20 +155,6 @@ export class FieldExpiry {
     this.left -= removed
     if (removed > 0) this.tell(db, key, start, end, empty ? address : 0)
     return empty ? 0 : next
-  }
-
-  /** Removes one due field of a hash table, met by a command; the hash goes with its last field. True if it went. */
-  purgeField(db: Database, key: Uint8Array, start: number, end: number, address: number, field: number): boolean {
-    const { events } = this.keyspace
-    const table = db.keys.object(address) as ByteMap
-    table.readKey(field)
-    events.expiredFields++
-    events.onFieldExpired(db, key, start, end, table.keyBytes, table.keyStart, table.keyEnd)
-    table.remove(field)
-    const empty = table.size === 0
-    if (!empty) db.keys.noteObjectBytes(address)
-    this.tell(db, key, start, end, empty ? address : 0)
-    return empty
   }
 
   /** Removes the due triplets at the front. Returns the next expiry or 0; -1 when all fields were due. */
@@ -225,6 +223,26 @@ export class FieldExpiry {
     if (next === 0) index.remove(entry)
     else index.setExpiry(entry, next)
     this.left--
+  }
+
+  /** Looks at a few entries of one index, whatever their time, and drops those whose hash is gone. */
+  private sweep(): void {
+    const db = this.keyspace.databases[this.sweepDb]
+    const index = db === undefined ? undefined : this.indexes.get(db.keys)
+    if (db === undefined || index === undefined) {
+      this.sweepDb = db === undefined ? 0 : this.sweepDb + 1
+      this.sweepCursor = 0
+      return
+    }
+    const { swept } = this
+    swept.length = 0
+    this.sweepCursor = index.scan(this.sweepCursor, SWEPT_PER_SLICE, swept)
+    for (const entry of swept) {
+      index.readKey(entry)
+      const address = db.keys.find(index.keyBytes, index.keyStart, index.keyEnd)
+      if (address === 0 || this.earliest(db, address) === 0) index.remove(entry)
+    }
+    if (this.sweepCursor === 0) this.sweepDb++
   }
 
   /** Lets go of the indexes of maps that no database has any more. */

@@ -36,6 +36,11 @@ const reading = {
   "HRANDFIELD nokey [signedcount [WITHVALUES]]": 1,
 }
 
+const pairsThatFit = {
+  "HSET key field value [field value] [field value] [field value]": 12,
+  "HMSET key field value [field value] [field value] [field value]": 3,
+}
+
 /** Both servers with these thresholds: ours from its start, the oracle, which all families share, anew in every round. */
 function thresholds(entries: number, valueBytes: number) {
   const prepare: Command[] = [
@@ -47,7 +52,14 @@ function thresholds(entries: number, valueBytes: number) {
 }
 
 oracleFamily("hash, small packed forms", {
-  commands: { ...writing, ...reading },
+  // Of more pairs than fit, some of one field, 7.0 makes a packed hash, 7.4 a table.
+  commands: {
+    ...writing,
+    "HSET key (field value)...": 0,
+    "HMSET key (field value)...": 0,
+    ...pairsThatFit,
+    ...reading,
+  },
   looser,
   finalState: "encodings",
   ...thresholds(5, 20),
@@ -72,6 +84,8 @@ oracleFamily("hash, random fields", {
     "HRANDFIELD key [signedcount [WITHVALUES]]": 4,
   },
   looser: { HRANDFIELD: { sameShape: true } },
+  // A count spoilt into a large negative one would be answered at length.
+  spoilOneIn: 0,
   ...defaults,
 })
 
