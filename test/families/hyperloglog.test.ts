@@ -1,8 +1,9 @@
 import { expect, test } from "bun:test"
+import type { Reply } from "../../src/index.ts"
 import { Probe } from "./string-probe.ts"
 
-const NOT_HLL = { type: "error", value: "WRONGTYPE Key is not a valid HyperLogLog string value." }
-const CORRUPT = { type: "error", value: "INVALIDOBJ Corrupted HLL object detected" }
+const NOT_HLL: Reply = { type: "error", value: "WRONGTYPE Key is not a valid HyperLogLog string value." }
+const CORRUPT: Reply = { type: "error", value: "INVALIDOBJ Corrupted HLL object detected" }
 
 test("what is propagated and notified", async () => {
   await using probe = await Probe.start()
