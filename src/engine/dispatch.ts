@@ -43,7 +43,8 @@ export class Dispatcher {
     const bytes = args.bytes
     let command = engine.registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
     if (command === undefined) {
-      this.reject(client, undefined, unknownCommand(args))
+      if (isHttp(args)) this.dropHttp(client)
+      else this.reject(client, undefined, unknownCommand(args))
       return
     }
     if (command.isContainer && args.count > 1) {
@@ -68,28 +69,71 @@ export class Dispatcher {
     this.executeGated(client, command, args)
   }
 
-  private executeGated(client: Client, command: RegisteredCommand, args: Arguments): void {
+  /** Runs the command of a blocked client again. It must pass the gates again, too. */
+  retry(client: Client, command: RegisteredCommand, args: Arguments): void {
+    if ((this.engine.conditions | client.conditions) === 0) this.engine.caller.run(client, command, args, true)
+    else this.executeGated(client, command, args, true)
+  }
+
+  /** In unusual weather; the replies of a client that wants none are written for nobody. */
+  private executeGated(client: Client, command: RegisteredCommand, args: Arguments, retrying = false): void {
+    if ((client.conditions & ClientCondition.Silent) === 0) {
+      this.passGates(client, command, args, retrying)
+      return
+    }
+    const { output } = this.engine
+    const before = output.open(undefined)
+    this.passGates(client, command, args, retrying)
+    output.open(before)
+    // A command that waits is over when it has been retried.
+    if (!client.blocked) client.nextReplyMode()
+  }
+
+  private passGates(client: Client, command: RegisteredCommand, args: Arguments, retrying: boolean): void {
     const { engine } = this
-    const replyAt = engine.output.writer.at
     for (const gate of this.gates) {
       const error = gate(engine, client, command, args)
       if (error === undefined) continue
-      if (error !== HANDLED) this.reject(client, command, error)
-      if ((client.conditions & ClientCondition.Silent) !== 0) engine.caller.silence(client, replyAt)
+      if (error !== HANDLED) this.refuse(client, command, error)
       return
     }
     engine.beforeCommand(client, command, args)
-    engine.caller.run(client, command, args)
+    engine.caller.run(client, command, args, retrying)
     engine.afterCommand(client, command, args)
-    if ((client.conditions & ClientCondition.Silent) !== 0) engine.caller.silence(client, replyAt)
+  }
+
+  /** Answers a request that did not even get to the gates. */
+  /** A web page has been made to talk to us: nothing it sends must be run, not even what comes behind the header. */
+  private dropHttp(client: Client): void {
+    const { engine } = this
+    engine.log(
+      "warning",
+      "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands to the server. This is " +
+        "likely due to an attacker attempting to use cross protocol scripting to compromise it. Connection " +
+        `from ${client.transport?.remoteAddress ?? "inside"} aborted.`,
+    )
+    engine.clients.finish(client)
   }
 
   private reject(client: Client, command: RegisteredCommand | undefined, error: string): void {
+    const { writer } = this.engine.output
+    const at = writer.at
+    this.refuse(client, command, error)
+    if ((client.conditions & ClientCondition.Silent) === 0) return
+    writer.at = at
+    client.nextReplyMode()
+  }
+
+  private refuse(client: Client, command: RegisteredCommand | undefined, error: string): void {
     const { engine } = this
     const at = engine.output.writer.at
     if (command !== undefined) command.rejectedCalls++
     engine.onRejected(client, command, error)
-    engine.output.writer.error(error)
+    engine.output.writer.error(
+      (client.conditions & ClientCondition.InTransaction) === 0
+        ? error
+        : engine.onRefusedInTransaction(client, command, error),
+    )
     engine.countError(at)
   }
 }
@@ -97,21 +141,48 @@ export class Dispatcher {
 /** A gate's answer when it has dealt with the request itself: queued it, or postponed it. */
 export const HANDLED = ""
 
+/**
+ * The flags of a command as gates should see them. EXEC stands for all it has queued: it writes if any of them does, and may
+ * run while loading only if all of them may.
+ */
+export function effectiveFlags(client: Client, command: RegisteredCommand): number {
+  const { transaction } = client
+  if (transaction === undefined || command.fullName !== "exec") return command.flagBits
+  const of = command.flagBits
+  return (of & transaction.allFlags & UNANIMOUS_FLAGS) | ((of | transaction.anyFlags) & ~UNANIMOUS_FLAGS)
+}
+
+const UNANIMOUS_FLAGS = Flag.Loading | Flag.Stale
+
 /** Gates of the core, in their order; the composition root puts those of the subsystems between them. */
 export function authenticationGate(_engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
   if ((client.conditions & ClientCondition.NeedsAuth) === 0 || (command.flagBits & Flag.NoAuth) !== 0) return undefined
   return "NOAUTH Authentication required."
 }
 
-export function diskErrorGate(engine: Engine, _client: Client, command: RegisteredCommand): string | undefined {
+/** Commands that cannot be part of a transaction. */
+export function noMultiGate(_engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
+  if ((client.conditions & ClientCondition.InTransaction) === 0 || (command.flagBits & Flag.NoMulti) === 0) {
+    return undefined
+  }
+  return "ERR Command not allowed inside a transaction"
+}
+
+export function diskErrorGate(engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
   if ((engine.conditions & EngineCondition.DiskError) === 0) return undefined
-  if ((command.flagBits & (Flag.Write | Flag.MayReplicate)) === 0 && command.fullName !== "ping") return undefined
+  const flags = effectiveFlags(client, command)
+  if ((flags & (Flag.Write | Flag.MayReplicate)) === 0 && command.fullName !== "ping") return undefined
   return engine.diskError
 }
 
-export function loadingGate(engine: Engine, _client: Client, command: RegisteredCommand): string | undefined {
-  if ((engine.conditions & EngineCondition.Loading) === 0 || (command.flagBits & Flag.Loading) !== 0) return undefined
+export function loadingGate(engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
+  if ((engine.conditions & EngineCondition.Loading) === 0) return undefined
+  if ((effectiveFlags(client, command) & Flag.Loading) !== 0) return undefined
   return "LOADING Redis is loading the dataset in memory"
+}
+
+function isHttp(args: Arguments): boolean {
+  return args.is(0, "post") || args.is(0, "host:")
 }
 
 const UNKNOWN_ARGUMENTS_BYTES_MAX = 128
