@@ -126,11 +126,16 @@ function echo({ args, reply }: Call): void {
 
 function select(call: Call): void {
   const { args, keyspace, reply } = call
-  const index = args.integer(1)
-  if (Number.isNaN(index) || Math.abs(index) > INT_MAX) {
+  const wide = args.int64(1)
+  if (wide === undefined) {
     reply.error(NOT_INTEGER)
     return
   }
+  if (wide > INT_MAX || wide < -INT_MAX - 1) {
+    reply.error("ERR value is out of range, value must between -2147483648 and 2147483647")
+    return
+  }
+  const index = Number(wide)
   if (call.config.values.clusterEnabled && index !== 0) {
     reply.error("ERR SELECT is not allowed in cluster mode")
     return
