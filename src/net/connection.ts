@@ -19,6 +19,8 @@ import { Arguments } from "../resp/arguments.ts"
 import { Empty, Invalid, type ParseResult, Ready } from "../resp/request-parser.ts"
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024
+/** Requests of one client are run for this long before others get their turn. */
+const TURN_MICROS_MAX = 1000
 const TAIL_GROWTH_EXACT_BYTES_MAX = 16 * 1024 * 1024
 const ERROR_TEXT_BYTES_MAX = 200
 
@@ -45,11 +47,16 @@ export class Connection {
   private tail: Uint8Array | undefined
   private tailEnd = 0
   private serving = false
+  /** More requests are here than one turn may take: the rest comes after other clients. Meanwhile nothing is read. */
+  private waitsForTurn = false
+  /** The peer has ended its side while requests waited for their turn. */
+  private ended = false
 
   constructor(engine: Engine, client: Client, pool: BatchPool) {
     this.engine = engine
     this.client = client
     this.pool = pool
+    client.requests = this
   }
 
   /** Bytes arrived. The chunk is ours until the handler returns. */
@@ -71,9 +78,15 @@ export class Connection {
     if (!client.suspended) this.resume()
   }
 
+  /** The peer has no more to say; what it asked is answered, then we part. */
+  end(): void {
+    if (this.waitsForTurn) this.ended = true
+    else this.engine.clients.finish(this.client)
+  }
+
   /** Goes on with the requests that have arrived while the client could not be served. */
   resume(): void {
-    if (this.serving || this.tail === undefined) return
+    if (this.serving || this.waitsForTurn || this.tail === undefined || this.client.suspended) return
     if (this.client.parser.needed > this.tailEnd && this.client.parser.midway) return
     const tail = this.tail
     this.tail = undefined
@@ -91,6 +104,7 @@ export class Connection {
     engine.output.open(client)
     let result: ParseResult = Ready
     let count = 0
+    const until = engine.clock.monotonicMicros() + TURN_MICROS_MAX
     while (result === Ready && !client.suspended) {
       // Who has not authenticated is served one by one, since the limits change when it does.
       const ahead = client.conditions === 0 ? READ_AHEAD_MAX : 1
@@ -104,13 +118,39 @@ export class Connection {
       if (count > 1) batch.touch(bytes, count, engine.registry, client.db.keys)
       this.run(batch, count)
       engine.keyspace.hasher.forget()
+      if (result === Ready && parser.at < end && engine.clock.monotonicMicros() > until) {
+        this.yieldTurn(bytes, end)
+        break
+      }
     }
     if (result === Invalid && !client.suspended) this.protocolError(bytes, end)
     engine.output.close()
     this.serving = false
     engine.wakeTick()
-    this.keepTail(bytes, end, batch, count)
+    if (!this.waitsForTurn) this.keepTail(bytes, end, batch, count)
     this.pool.give(batch)
+  }
+
+  /** Keeps the rest of the buffer where it is, for the next turn of the event loop. */
+  private yieldTurn(bytes: Uint8Array, end: number): void {
+    const { client } = this
+    this.tail = bytes
+    this.tailEnd = end
+    client.queryBytes = end - client.parser.at
+    this.waitsForTurn = true
+    client.transport?.pause()
+    setImmediate(() => this.takeTurn())
+  }
+
+  private takeTurn(): void {
+    const { client, engine } = this
+    this.waitsForTurn = false
+    if (client.gone || client.closing) return
+    engine.refreshTime()
+    this.resume()
+    if (this.waitsForTurn) return
+    if (this.ended) engine.clients.finish(client)
+    else if (!client.overfull) client.transport?.resume()
   }
 
   /** Runs the requests read ahead; if the client must wait, the parser goes back to the first that was not run. */
@@ -167,9 +207,16 @@ export class Connection {
       client.queryBytes = chunk.length
       return
     }
+    const { parser } = client
+    const consumed = parser.keepFrom
+    if (consumed > 0) {
+      this.tail = this.tail.slice(consumed, this.tailEnd)
+      this.tailEnd -= consumed
+      if (this.args === undefined) parser.rewind(parser.at - consumed)
+      else parser.rebase(consumed, this.args)
+    }
     const length = this.tailEnd + chunk.length
     if (length > this.tail.length) {
-      const { parser } = client
       const announced = parser.midway ? parser.needed : 0
       const room =
         announced <= TAIL_GROWTH_EXACT_BYTES_MAX

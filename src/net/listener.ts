@@ -96,8 +96,7 @@ export class Listener {
         if (socket.data !== undefined) engine.clients.forget(socket.data.client)
       },
       end: socket => {
-        // The peer has no more to say; what it asked is answered, then we part.
-        if (socket.data !== undefined) engine.clients.finish(socket.data.client)
+        if (socket.data !== undefined) socket.data.end()
         else socket.end()
       },
       error: (socket, error) => {
