@@ -8,7 +8,7 @@
 import { Call } from "../command/context.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { Arguments } from "../resp/arguments.ts"
-import { type Client, ClientCondition, ReplyMode } from "./client.ts"
+import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
 /** Of the fast commands one in this many is timed, and counts for all of them. */
@@ -73,17 +73,6 @@ export class Caller {
     if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) {
       command.failedCalls++
       engine.countError(replyAt)
-    }
-  }
-
-  /** Makes what `client.replyMode` says of the reply that stands at `replyAt`. */
-  silence(client: Client, replyAt: number): void {
-    const reply = this.engine.output.writer
-    if (client.replyMode !== ReplyMode.On) reply.at = Math.min(reply.at, replyAt)
-    if (client.replyMode === ReplyMode.SkipNext) client.replyMode = ReplyMode.SkipThis
-    else if (client.replyMode === ReplyMode.SkipThis) {
-      client.replyMode = ReplyMode.On
-      client.setCondition(ClientCondition.Silent, false)
     }
   }
 

@@ -346,18 +346,19 @@ function noTouch(call: Call, _engine: Engine, client: Client): void {
 
 function reply(call: Call, engine: Engine, client: Client): void {
   const { args } = call
+  const isSilent = (client.conditions & ClientCondition.Silent) !== 0
   if (args.is(2, "on")) {
     client.replyMode = ReplyMode.On
     client.setCondition(ClientCondition.Silent, false)
+    // Until now replies went nowhere.
+    engine.output.open(client)
     call.reply.ok()
   } else if (args.is(2, "off")) {
     client.replyMode = ReplyMode.Off
     client.setCondition(ClientCondition.Silent, true)
   } else if (args.is(2, "skip")) {
     if (client.replyMode === ReplyMode.Off) return
-    // Without any condition set, nobody looks at the mode after this very command.
-    const isWatched = (engine.conditions | client.conditions) !== 0
-    client.replyMode = isWatched ? ReplyMode.SkipNext : ReplyMode.SkipThis
+    client.replyMode = isSilent ? ReplyMode.SkipNext : ReplyMode.SkipThis
     client.setCondition(ClientCondition.Silent, true)
   } else call.reply.error(SYNTAX)
 }

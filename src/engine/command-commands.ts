@@ -150,7 +150,7 @@ function info(call: Call, engine: Engine): void {
   reply.array(args.count - 2)
   for (let i = 2; i < args.count; i++) {
     const command = named(engine, args, i)
-    if (command === undefined) reply.nullArray()
+    if (command === undefined) reply.null()
     else writeReplyData(reply, describeInfo(command))
   }
 }
@@ -221,7 +221,7 @@ function getKeys(call: Call, engine: Engine, withFlags: boolean): void {
   const { args, reply } = call
   let command = engine.registry.lookup(args.bytes, args.start(2), args.end(2))
   if (command?.isContainer && args.count > 3) {
-    command = command.lookupSubcommand(args.bytes, args.start(3), args.end(3)) ?? (command.run ? command : undefined)
+    command = command.lookupSubcommand(args.bytes, args.start(3), args.end(3))
   } else if (command?.run === undefined) command = undefined
   if (command === undefined) {
     reply.error("ERR Invalid command specified")

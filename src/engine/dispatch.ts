@@ -50,11 +50,10 @@ export class Dispatcher {
     if (command.isContainer && args.count > 1) {
       const subcommand = command.lookupSubcommand(bytes, args.starts[1]!, args.ends[1]!)
       if (subcommand === undefined) {
-        if (command.run === undefined) {
-          this.reject(client, command, unknownSubcommand(args.latin1(1), command.fullName))
-          return
-        }
-      } else command = subcommand
+        this.reject(client, command, unknownSubcommand(args.latin1(1), command.fullName))
+        return
+      }
+      command = subcommand
     }
     client.lastCommand = command
     const arity = command.arity

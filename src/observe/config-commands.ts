@@ -2,7 +2,7 @@
 
 import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import type { Call } from "../command/context.ts"
-import { wrongArity } from "../command/errors.ts"
+import { SYNTAX } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import type { Client } from "../engine/client.ts"
@@ -93,7 +93,7 @@ export function configCommands(of: () => Observer): readonly CommandSpec[] {
 /** Values of directives are text as it stands in the file: UTF-8. */
 function get({ args, config, reply }: Call): void {
   const patterns: string[] = []
-  for (let i = 2; i < args.count; i++) patterns.push(args.utf8(i).toLowerCase())
+  for (let i = 2; i < args.count; i++) patterns.push(args.utf8(i))
   const rows = config.getMatching(patterns)
   reply.map(rows.length)
   for (const [name, value] of rows) {
@@ -104,7 +104,7 @@ function get({ args, config, reply }: Call): void {
 
 function set({ args, config, reply, client }: Call, engine: Engine): void {
   if (args.count % 2 !== 0) {
-    reply.error(wrongArity("config|set"))
+    reply.error(SYNTAX)
     return
   }
   const pairs: [string, string][] = []

@@ -49,7 +49,7 @@ const ROWS: ReadonlyMap<string, Row> = new Map([
   ],
   ["dict-resizing", row(1, 1, ok, "DICT-RESIZING <0|1>", "    Accepted; tables grow in small steps here.")],
   ["digest", row(0, 0, digest, "DIGEST", "    Show a signature of all data.")],
-  ["digest-value", row(1, ANY, digestValue, "DIGEST-VALUE <key> [<key> ...]", "    Show signatures of values.")],
+  ["digest-value", row(0, ANY, digestValue, "DIGEST-VALUE <key> [<key> ...]", "    Show signatures of values.")],
   ["error", row(1, 1, error, "ERROR <string>", "    Reply with this error.")],
   ["htstats", row(1, 2, tableStatistics, "HTSTATS <dbid> [full]", "    Show the shape of a database's tables.")],
   ["htstats-key", row(1, 2, tableStatisticsOfKey, "HTSTATS-KEY <key> [full]", "    The same for a large hash or set.")],
@@ -97,7 +97,7 @@ const ROWS: ReadonlyMap<string, Row> = new Map([
   ],
   ["sleep", row(1, 1, sleep, "SLEEP <seconds>", "    Do nothing at all for a time.")],
   ["stringmatch-len", row(2, 2, matchLength, "STRINGMATCH-LEN <length> <pattern>", "    Match a pattern against a's.")],
-  ["structsize", row(0, 0, call => call.reply.simple("bits:64"))],
+  ["structsize", row(0, 0, call => call.reply.bulkText("bits:64"))],
 ])
 
 export function debugCommands(of: () => Observer): readonly CommandSpec[] {
@@ -292,7 +292,7 @@ function populate({ args, db, reply }: Call): void {
   }
   const size = args.count > 4 ? args.integer(4) : 0
   if (!(size >= 0)) {
-    reply.error(OUT_OF_RANGE_VALUE)
+    reply.error(NOT_POSITIVE)
     return
   }
   const prefix = args.count > 3 ? args.copy(3) : bytesOf("key")
@@ -381,7 +381,7 @@ function replyBuffer(call: Call): void {
   const { args, reply } = call
   const time = args.integer(3)
   if (args.is(2, "resizing")) reply.ok()
-  else if (!args.is(2, "peak-reset-time")) reply.error(unknownSubcommandOrArity("replybuffer", "debug"))
+  else if (!args.is(2, "peak-reset-time")) reply.error(unknownSubcommandOrArity(args.latin1(1), "debug"))
   else if (args.is(3, "never") || args.is(3, "reset") || !Number.isNaN(time)) reply.ok()
   else reply.error(SYNTAX)
 }

@@ -186,7 +186,7 @@ export function slowlogCommands(of: () => SlowLog): readonly CommandSpec[] {
 function get(call: Call, slowlog: SlowLog): void {
   const { args, reply } = call
   if (args.count > 3) {
-    reply.error(unknownSubcommandOrArity("get", "slowlog"))
+    reply.error(unknownSubcommandOrArity(args.latin1(1), "slowlog"))
     return
   }
   let count = SHOWN_BY_DEFAULT
