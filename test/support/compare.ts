@@ -270,7 +270,7 @@ function entriesAgree(ours: [Reply, Reply][], theirs: [Reply, Reply][], looser: 
   const asItems = (entries: [Reply, Reply][]) =>
     entries.map(([key, value]): Reply => ({ type: "array", items: [key, value] }))
   const within: Looser = { ...looser, unordered: undefined }
-  const order = (items: Reply[]) => (looser.unordered ? sorted(items, looser) : items)
+  const order = (items: Reply[]) => (looser.unordered ? sorted(items, within) : items)
   const mine = order(asItems(ours))
   const other = order(asItems(theirs))
   return mine.every((item, i) => repliesAgree(item, other[i]!, within))
