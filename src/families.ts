@@ -19,6 +19,7 @@ import { scanCommands } from "./families/scan.ts"
 import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
 import { setRandomCommands } from "./families/set-random.ts"
+import { sortCommands } from "./families/sort.ts"
 import { stringCommands } from "./families/string.ts"
 import { sortedSetCommands } from "./families/zset.ts"
 import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
@@ -35,6 +36,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   objectCommands,
   expiryCommands,
   scanCommands,
+  sortCommands,
   databaseCommands,
   hashFieldCommands,
   hashReadCommands,

@@ -26,6 +26,8 @@ export interface CallClient {
   protocol: number
   /** Inside EXEC or a script: blocking commands must not block. */
   readonly denyBlocking: boolean
+  /** Whether its user may read keys of any name with a command, as SORT's patterns need; without it, yes. */
+  readonly mayReadAllKeys?: (command: RegisteredCommand) => boolean
 }
 
 /**

@@ -26,11 +26,16 @@ export function invalidExpire(name: string): string {
 }
 
 export function unknownSubcommand(given: string, command: string): string {
-  return `ERR unknown subcommand '${given.slice(0, 128)}'. Try ${command.toUpperCase()} HELP.`
+  return `ERR unknown subcommand '${shown(given)}'. Try ${command.toUpperCase()} HELP.`
 }
 
 /** Containers that look at their arguments themselves know less about what is wrong. */
 export function unknownSubcommandOrArity(given: string, command: string): string {
   const name = command.toUpperCase()
-  return `ERR unknown subcommand or wrong number of arguments for '${given.slice(0, 128)}'. Try ${name} HELP.`
+  return `ERR unknown subcommand or wrong number of arguments for '${shown(given)}'. Try ${name} HELP.`
+}
+
+/** What a client sent, as errors show it: up to its first zero byte, and not too much of it. */
+function shown(given: string): string {
+  return given.split("\0", 1)[0]!.slice(0, 128)
 }

@@ -16,7 +16,7 @@ import { Notify } from "../keyspace/events.ts"
 import { Kind } from "../keyspace/kinds.ts"
 import type { ByteMap, Container } from "../structs/byte-map.ts"
 import { entryAt } from "../structs/list-chunk.ts"
-import { ListChunks, ListCursor } from "../structs/list-chunks.ts"
+import { ListChunks, ListChunkWalk, ListCursor } from "../structs/list-chunks.ts"
 import { foundChunk, foundOffset, foundSpan, locate } from "../structs/list-view.ts"
 import {
   LP_EMPTY_BYTES,
@@ -137,10 +137,18 @@ function packedBytesMax(limit: number): number {
 }
 
 /** A list as a map holds it. */
-class StoredList extends ListChunks implements Container {
+export class StoredList extends ListChunks implements Container {
   release(): boolean {
     this.clear()
     return true
+  }
+
+  /** A copy of its own. O(bytes). */
+  clone(): StoredList {
+    const twin = new StoredList(this.limit)
+    const chunks = new ListChunkWalk(this)
+    while (chunks.next()) twin.appendListpack(chunks.bytes, chunks.start)
+    return twin
   }
 }
 

@@ -41,7 +41,7 @@ oracleFamily("keys and databases", {
     "COPY key key [DB database] [REPLACE]": 10,
     "COPY key key [REPLACE] [DB database]": 2,
     "MOVE key database": 6,
-    "SELECT 0|1|2": 3,
+    "SELECT (0|1|2)": 3,
     "SWAPDB database database": 2,
     "FLUSHDB [ASYNC|SYNC]": 1,
     "FLUSHALL [ASYNC|SYNC]": 1,
