@@ -13,7 +13,7 @@ import { FieldExpiry } from "./field-expiry.ts"
 
 /** Steps of work (records, pages, objects) done per slice; a slice takes well under a millisecond. */
 const FREE_STEPS_PER_SLICE = 512
-const EXPIRE_RECORDS_PER_SLICE = 1000
+const EXPIRE_RECORDS_PER_SLICE = 250
 
 export interface KeyspaceOptions {
   databases: number
