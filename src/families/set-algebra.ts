@@ -10,7 +10,7 @@ import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
-import { addToTable, builder, SetCursor, setHas, setSize } from "./set-value.ts"
+import { addMemberToTable, builder, SetCursor, setHasMember, setSize } from "./set-value.ts"
 
 /** Up to this many earlier sets are asked for each member of a union. */
 const ASKED_SETS_MAX = 2
@@ -280,11 +280,11 @@ function start(to: Sink, most: number): void {
   found = 0
 }
 
-/** Takes a member of the result; false when no more are wanted. */
-function emit(call: Call, bytes: Uint8Array, start: number, end: number): boolean {
+/** Takes the member that the cursor stands at into the result; false when no more are wanted. */
+function emit(call: Call): boolean {
   found++
-  if (sink === Sink.Reply) call.reply.bulk(bytes, start, end)
-  else if (sink === Sink.Store) builder.add(bytes, start, end)
+  if (sink === Sink.Reply) call.reply.bulk(cursor.bytes, cursor.start, cursor.end)
+  else if (sink === Sink.Store) builder.addMember(cursor)
   return found < limit
 }
 
@@ -298,12 +298,13 @@ function intersect(call: Call): void {
     return
   }
   const others = sources.length
-  cursor.open(keys, sources[0]!)
+  let asked = 1
+  if (others === 1) cursor.open(keys, sources[0]!)
+  else if (openAgainst(keys, 0, 1, true)) asked = 2
   while (cursor.next()) {
-    const { bytes, start, end } = cursor
-    let i = 1
-    while (i < others && setHas(keys, sources[i]!, bytes, start, end)) i++
-    if (i === others && !emit(call, bytes, start, end)) return
+    let i = asked
+    while (i < others && setHasMember(keys, sources[i]!, cursor)) i++
+    if (i === others && !emit(call)) return
   }
 }
 
@@ -318,13 +319,14 @@ function unite(call: Call): void {
   const seen = asks && !earlierAreQuick(keys) ? call.keyspace.newMap() : undefined
   const last = sources.length - 1
   for (let s = 0; s <= last; s++) {
-    cursor.open(keys, sources[s]!)
+    let earlier = s
+    if (!asks || seen !== undefined || s === 0) cursor.open(keys, sources[s]!)
+    else if (openAgainst(keys, s, s - 1, false)) earlier--
     while (cursor.next()) {
-      const { bytes, start, end } = cursor
       if (seen !== undefined) {
-        if (s < last ? !addToTable(seen, bytes, start, end) : seen.has(bytes, start, end)) continue
-      } else if (asks && isInAny(keys, 0, s, bytes, start, end)) continue
-      if (!emit(call, bytes, start, end)) {
+        if (!addMemberToTable(seen, cursor)) continue
+      } else if (asks && isInAny(keys, 0, earlier)) continue
+      if (!emit(call)) {
         seen?.release(Number.POSITIVE_INFINITY)
         return
       }
@@ -345,41 +347,62 @@ function subtract(call: Call): void {
     return
   }
   const others = sources.length
-  let asking = (sizes[0]! * others) / 2
+  // Asking a table costs about a fifth of putting a member into one; asking a listpack is a walk.
+  let asking = 0
   let taking = sizes[0]!
   for (let i = 1; i < others; i++) {
-    taking += sizes[i]!
-    // Where asking is a walk through a listpack, it counts by its length.
-    if (keys.type(sources[i]!) === Kind.SetPacked) asking += (sizes[0]! * sizes[i]!) / 16
+    taking += sizes[i]! / 4
+    asking += sizes[0]! * (keys.type(sources[i]!) === Kind.SetPacked ? 0.5 + sizes[i]! / 16 : 0.2)
   }
-  if (others > 1 && asking > taking) {
+  if (asking > taking) {
     subtractFromCopy(call, keys)
     return
   }
   sortSources(1, true)
-  cursor.open(keys, sources[0]!)
+  let asked = 1
+  if (others === 1) cursor.open(keys, sources[0]!)
+  else if (openAgainst(keys, 0, 1, false)) asked = 2
   while (cursor.next()) {
-    const { bytes, start, end } = cursor
-    if (isInAny(keys, 1, others, bytes, start, end)) continue
-    if (!emit(call, bytes, start, end)) return
+    if (isInAny(keys, asked, others)) continue
+    if (!emit(call)) return
   }
 }
 
 function subtractFromCopy(call: Call, keys: ByteMap): void {
   const copy = call.keyspace.newMap()
   cursor.open(keys, sources[0]!)
-  while (cursor.next()) addToTable(copy, cursor.bytes, cursor.start, cursor.end)
+  while (cursor.next()) addMemberToTable(copy, cursor)
   for (let i = 1; i < sources.length && copy.size > 0; i++) {
     cursor.open(keys, sources[i]!)
-    while (cursor.next()) copy.delete(cursor.bytes, cursor.start, cursor.end)
+    while (cursor.next()) {
+      const { bytes, start, end, hash } = cursor
+      const member = cursor.isHashed ? copy.findHashed(hash, bytes, start, end) : copy.find(bytes, start, end)
+      if (member !== 0) copy.remove(member)
+    }
   }
   cursor.openTable(copy)
-  while (cursor.next()) if (!emit(call, cursor.bytes, cursor.start, cursor.end)) break
+  while (cursor.next()) if (!emit(call)) break
   copy.release(Number.POSITIVE_INFINITY)
 }
 
-function isInAny(keys: ByteMap, from: number, to: number, bytes: Uint8Array, start: number, end: number): boolean {
-  for (let i = from; i < to; i++) if (setHas(keys, sources[i]!, bytes, start, end)) return true
+/**
+ * Opens source `s`; if it and source `other` are tables, only for the members that `other` has too (`shared`) or has not.
+ * Returns whether that is so.
+ */
+function openAgainst(keys: ByteMap, s: number, other: number, shared: boolean): boolean {
+  const address = sources[s]!
+  const otherAddress = sources[other]!
+  if (keys.type(address) !== Kind.SetTable || keys.type(otherAddress) !== Kind.SetTable) {
+    cursor.open(keys, address)
+    return false
+  }
+  cursor.openTable(keys.object(address) as ByteMap, keys.object(otherAddress) as ByteMap, shared)
+  return true
+}
+
+/** Whether a source from `from` up to `to` has the member that the cursor stands at. */
+function isInAny(keys: ByteMap, from: number, to: number): boolean {
+  for (let i = from; i < to; i++) if (setHasMember(keys, sources[i]!, cursor)) return true
   return false
 }
 

@@ -15,7 +15,7 @@ import type { Call } from "../command/context.ts"
 import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind } from "../keyspace/kinds.ts"
-import type { ByteMap } from "../structs/byte-map.ts"
+import { BLOCK_RECORDS_MAX, type ByteMap } from "../structs/byte-map.ts"
 import {
   intsetBytes,
   intsetFind,
@@ -42,8 +42,6 @@ import {
 
 /** A listpack is never let grow beyond this, whatever the configuration allows. */
 const PACKED_BYTES_MAX = 1 << 30
-/** How many members of a table are looked up at a time while walking. */
-const WALK_MEMBERS = 64
 const SCRATCH_BYTES = 8192
 const SCRATCH_BYTES_KEPT_MAX = 1 << 20
 
@@ -82,6 +80,10 @@ export class SetCursor {
   end = 0
   /** Of a table: the address of the member in it. Of the other forms: the position, counted from 0. */
   place = 0
+  /** Of a table: the member's hash, which all tables of a keyspace share. */
+  hash = 0
+  /** Whether `hash` is the member's. */
+  isHashed = false
 
   private form = 0
   private packed: Uint8Array = this.bytes
@@ -89,8 +91,11 @@ export class SetCursor {
   private upcoming = 0
   private left = 0
   private map: ByteMap | undefined
+  private against: ByteMap | undefined
+  private shared = false
   private scanCursor = 0
-  private readonly batch: number[] = []
+  private readonly batch = new Int32Array(BLOCK_RECORDS_MAX)
+  private readonly hashes = new Int32Array(BLOCK_RECORDS_MAX)
   private batchAt = 0
   private readonly text = new Uint8Array(24)
 
@@ -104,18 +109,22 @@ export class SetCursor {
     this.openPacked(this.form, keys.valueBytes, keys.valueStart)
   }
 
-  openTable(map: ByteMap): void {
+  /** Over all members of a table, or only over those that another table has too (`shared`) or has not. */
+  openTable(map: ByteMap, against?: ByteMap, shared = true): void {
     this.form = Kind.SetTable
+    this.isHashed = true
     this.map = map
+    this.against = against
+    this.shared = shared
     this.scanCursor = 0
-    this.batch.length = 0
     this.batchAt = 0
-    this.left = map.size
+    this.left = this.readBlock()
   }
 
   /** Over an intset or listpack at `at` of `bytes`. */
   openPacked(form: number, bytes: Uint8Array, at: number): void {
     this.form = form
+    this.isHashed = false
     this.packed = bytes
     this.at = at
     this.place = -1
@@ -125,12 +134,9 @@ export class SetCursor {
 
   /** Steps to the next member; false after the last. */
   next(): boolean {
-    if (this.left === 0) {
-      this.map = undefined
-      return false
-    }
-    this.left--
     if (this.form === Kind.SetTable) return this.nextOfTable()
+    if (this.left === 0) return false
+    this.left--
     this.place++
     if (this.form === Kind.SetInts) {
       this.bytes = this.text
@@ -153,12 +159,18 @@ export class SetCursor {
   }
 
   private nextOfTable(): boolean {
-    const map = this.map!
-    while (this.batchAt >= this.batch.length) {
-      this.batch.length = 0
+    const map = this.map
+    if (map === undefined) return false
+    while (this.batchAt === this.left) {
+      if (this.scanCursor === 0) {
+        this.map = undefined
+        this.against = undefined
+        return false
+      }
       this.batchAt = 0
-      this.scanCursor = map.scan(this.scanCursor, WALK_MEMBERS, this.batch)
+      this.left = this.readBlock()
     }
+    this.hash = this.hashes[this.batchAt]!
     this.place = this.batch[this.batchAt++]!
     map.readKey(this.place)
     this.bytes = map.keyBytes
@@ -166,6 +178,33 @@ export class SetCursor {
     this.end = map.keyEnd
     return true
   }
+
+  private readBlock(): number {
+    const map = this.map!
+    const { against, batch, hashes, scanCursor, shared } = this
+    const count =
+      against === undefined
+        ? map.scanBlock(scanCursor, batch, hashes)
+        : map.scanBlockAgainst(scanCursor, against, shared, batch, hashes)
+    this.scanCursor = map.nextCursor
+    return count
+  }
+}
+
+/** Whether a set has the member that a cursor over another stands at. */
+export function setHasMember(keys: ByteMap, address: number, cursor: SetCursor): boolean {
+  const { bytes, start, end } = cursor
+  if (!cursor.isHashed || keys.type(address) !== Kind.SetTable) return setHas(keys, address, bytes, start, end)
+  return (keys.object(address) as ByteMap).findHashed(cursor.hash, bytes, start, end) !== 0
+}
+
+/** Adds the member that a cursor stands at to a table; false when it was there already. */
+export function addMemberToTable(map: ByteMap, cursor: SetCursor): boolean {
+  const { bytes, start, end } = cursor
+  const found = cursor.isHashed ? map.findHashed(cursor.hash, bytes, start, end) : map.find(bytes, start, end)
+  if (found !== 0) return false
+  map.insertNew(bytes, start, end, 0, 0, 0)
+  return true
 }
 
 // ---------------------------------------------------------------------------------------------- writing
@@ -324,6 +363,12 @@ export class SetBuilder {
   add(bytes: Uint8Array, start: number, end: number): boolean {
     if (this.kind === Kind.SetTable) return addToTable(this.map!, bytes, start, end)
     return this.kind === Kind.SetInts ? this.addInt(bytes, start, end) : this.addPacked(bytes, start, end)
+  }
+
+  /** `add` for the member that a cursor over another set stands at. */
+  addMember(cursor: SetCursor): boolean {
+    if (this.kind === Kind.SetTable) return addMemberToTable(this.map!, cursor)
+    return this.add(cursor.bytes, cursor.start, cursor.end)
   }
 
   /** Puts the set (not an empty one) under a key, in place of what was there, without an expiry. */

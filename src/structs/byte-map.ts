@@ -63,6 +63,9 @@ const LARGE_PAGE_UNITS = SMALL_PAGE_UNITS * LARGE_PAGE_FRAMES
 /** A map starts with pages of one frame and turns to pages of four once it has this many. */
 const SMALL_PAGES = 4
 const ADDRESSES_PER_SCAN_MIN = 16
+/** Records that one block can hold. */
+export const BLOCK_RECORDS_MAX = SLOTS
+const HASH_LIMIT = 2 ** 32
 
 /** A byte string kept outside the pages; `bytes` may have spare capacity behind `length`. */
 export class Blob {
@@ -214,6 +217,32 @@ export class ByteMap {
     this.foundSlot = slot
     this.foundAddress = 0
     return 0
+  }
+
+  /**
+   * As `find`, for a key whose hash is known from a map with the same hasher (`scanBlock`). Apart from `find`, which the
+   * hot path has to itself.
+   */
+  findHashed(hash: number, bytes: Uint8Array, start: number, end: number): number {
+    this.foundHash = hash
+    this.foundAddress = 0
+    const ordinal = hash ^ 0x80000000
+    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
+    this.foundBlock = block
+    if (block === 0) return 0
+    const { heap } = this
+    const words = heap.words[slabOfFrame(block)]!
+    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
+    let slot = wordOfFrame(block) + (home << 1)
+    for (let address = words[slot + 1]!; address !== 0 && words[slot]! <= hash; address = words[slot + 1]!) {
+      if (words[slot] === hash && this.keyEquals(address, bytes, start, end - start)) {
+        this.foundAddress = address
+        break
+      }
+      slot += 2
+    }
+    this.foundSlot = slot
+    return this.foundAddress
   }
 
   has(bytes: Uint8Array, start: number, end: number): boolean {
@@ -464,6 +493,89 @@ export class ByteMap {
     return scanDirectory(this.heap, this.directory, this.depth, cursor, count, out)
   }
 
+  /**
+   * One block of records for walks within a command, in hash order: their addresses and hashes go to `out` and `hashes`,
+   * which have room for BLOCK_RECORDS_MAX each. Returns how many (maybe none); the cursor to go on with is left in
+   * `nextCursor`, 0 at the end. The map must not change between the first block and the last.
+   */
+  scanBlock(cursor: number, out: Int32Array, hashes: Int32Array): number {
+    const block = this.openBlock(cursor)
+    if (block === 0) return 0
+    const words = this.heap.words[slabOfFrame(block)]!
+    const base = wordOfFrame(block)
+    let count = 0
+    for (let slot = base; slot < base + FRAME_WORDS; slot += 2) {
+      const address = words[slot + 1]!
+      if (address === 0) continue
+      out[count] = address
+      hashes[count++] = words[slot]!
+    }
+    return count
+  }
+
+  /**
+   * As `scanBlock`, but only of records whose key `other`, a map of the same hasher, has too (`shared`) or has not. Both
+   * maps lie in hash order, so this is a merge: no key is hashed, and only those of equal hash are compared.
+   */
+  scanBlockAgainst(cursor: number, other: ByteMap, shared: boolean, out: Int32Array, hashes: Int32Array): number {
+    const block = this.openBlock(cursor)
+    if (block === 0) return 0
+    const next = this.nextCursor
+    const { heap } = this
+    const words = heap.words[slabOfFrame(block)]!
+    const base = wordOfFrame(block)
+    let count = 0
+    let otherNext = 0
+    let otherWords = words
+    let otherDepth = 0
+    let otherBase = 0
+    let otherSlot = 0
+    let otherEnd = 0
+    for (let slot = base; slot < base + FRAME_WORDS; slot += 2) {
+      const address = words[slot + 1]!
+      if (address === 0) continue
+      const hash = words[slot]!
+      const ordinal = (hash ^ 0x80000000) >>> 0
+      if (ordinal >= otherNext) {
+        const otherBlock = other.openBlock(ordinal)
+        otherNext = other.nextCursor === 0 ? HASH_LIMIT : other.nextCursor
+        otherDepth = heap.blockDepth[otherBlock]!
+        otherWords = heap.words[slabOfFrame(otherBlock)]!
+        otherBase = wordOfFrame(otherBlock)
+        otherSlot = otherBase
+        otherEnd = otherBlock === 0 ? otherBase : otherBase + FRAME_WORDS
+      }
+      // A record of this hash would stand at or behind its home, after no gap; and not before where the last one was.
+      const home = otherBase + (((((ordinal << otherDepth) >>> 16) * HOMES) >>> 16) << 1)
+      if (home > otherSlot) otherSlot = home
+      while (otherSlot < otherEnd && otherWords[otherSlot]! < hash && otherWords[otherSlot + 1] !== 0) otherSlot += 2
+      let isShared = false
+      for (let twin = otherSlot; twin < otherEnd && otherWords[twin] === hash; twin += 2) {
+        if (otherWords[twin + 1] === 0) break
+        if (!this.sameKey(address, other, otherWords[twin + 1]!)) continue
+        isShared = true
+        break
+      }
+      if (isShared !== shared) continue
+      out[count] = address
+      hashes[count++] = hash
+    }
+    this.nextCursor = next
+    return count
+  }
+
+  /** The cursor after the last `scanBlock`. */
+  nextCursor = 0
+
+  /** The block that covers a cursor, 0 when the map is empty; the cursor behind it is left in `nextCursor`. */
+  private openBlock(cursor: number): number {
+    const block = this.directory[this.depth === 0 ? 0 : (cursor | 0) >>> (32 - this.depth)]!
+    const depth = block === 0 ? 0 : this.heap.blockDepth[block]!
+    const next = depth === 0 ? HASH_LIMIT : (((cursor | 0) >>> (32 - depth)) + 1) * 2 ** (32 - depth)
+    this.nextCursor = next >= HASH_LIMIT ? 0 : next
+    return block
+  }
+
   /** A record chosen uniformly, by rejection: random block, random slot, until one holds a record. 0 when empty. */
   randomAddress(nextBelow: (bound: number) => number): number {
     if (this.size === 0) return 0
@@ -603,6 +715,28 @@ export class ByteMap {
     } else if (words[(unit << 1) + 1]! >>> 22 !== length) return false
     for (let i = 0; i < length; i++) if (own[at + i] !== bytes[start + i]) return false
     return true
+  }
+
+  /** Whether a record has the same key as another map's. */
+  private sameKey(address: number, other: ByteMap, otherAddress: number): boolean {
+    const { heap } = this
+    const words = heap.words[address >>> SLAB_UNIT_BITS]!
+    const otherWords = heap.words[otherAddress >>> SLAB_UNIT_BITS]!
+    let at = (address & SLAB_UNIT_MASK) << 1
+    let otherAt = (otherAddress & SLAB_UNIT_MASK) << 1
+    if (((words[at]! | otherWords[otherAt]!) & (KEY_OUT | HAS_EXPIRY)) !== 0) {
+      this.readKeyInto(address)
+      return other.keyEquals(otherAddress, this.probeBytes, this.probeStart, this.probeEnd - this.probeStart)
+    }
+    const length = words[at + 1]! >>> 22
+    if (otherWords[otherAt + 1]! >>> 22 !== length) return false
+    at += 2
+    otherAt += 2
+    // Keys begin at a word; the last, partial one is compared without what is behind the key.
+    const whole = length >>> 2
+    for (let i = 0; i < whole; i++) if (words[at + i] !== otherWords[otherAt + i]) return false
+    const rest = length & 3
+    return rest === 0 || (words[at + whole]! ^ otherWords[otherAt + whole]!) << (32 - (rest << 3)) === 0
   }
 
   private handleOf(address: number): number {
