@@ -13,9 +13,13 @@
  */
 
 import { closeSync, fstatSync, openSync, readSync } from "node:fs"
-import { Arguments } from "../resp/arguments.ts"
-import { Empty, Invalid, Ready, RequestParser } from "../resp/request-parser.ts"
+import { READ_AHEAD_MAX, RequestBatch } from "../engine/read-ahead.ts"
+import type { Arguments } from "../resp/arguments.ts"
+import { Empty, Invalid, type ParseResult, Pending, Ready, RequestParser } from "../resp/request-parser.ts"
 
+const STAR = 42
+const HASH_SIGN = 35
+const LF = 10
 const CHUNK_BYTES = 4 * 1024 * 1024
 /** Replayed per slice, so that clients can be told LOADING meanwhile. */
 const SLICE_BYTES = 256 * 1024
@@ -34,6 +38,8 @@ export interface LoadResult {
 export interface LoadOptions {
   /** Runs one command; returns an error text if it cannot be one of ours. */
   run: (args: Arguments) => string | undefined
+  /** Called before `count` requests are run, and with 0 after them. */
+  readAhead: (batch: RequestBatch, bytes: Uint8Array, count: number) => void
   /** Called after each slice with the number of bytes read so far. */
   onProgress: (bytes: number) => void
   /** Lets other things happen between slices. */
@@ -52,7 +58,7 @@ export async function loadAof(path: string, options: LoadOptions): Promise<LoadR
 async function replay(fd: number, size: number, options: LoadOptions): Promise<LoadResult> {
   const result: LoadResult = { commands: 0, size, validUpTo: 0 }
   const parser = new RequestParser()
-  const args = new Arguments()
+  const batch = new RequestBatch()
   let queue: Arguments[] | undefined
   let buffer: Uint8Array = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   let filled = 0
@@ -78,54 +84,79 @@ async function replay(fd: number, size: number, options: LoadOptions): Promise<L
     filled += got
     readUpTo += got
     if (parser.midway && parser.needed > filled && readUpTo < size) continue
-    for (;;) {
-      if (!parser.midway) {
-        if (buffer[parser.at] === 35) {
+    let outcome: ParseResult = Ready
+    let fault: { offset: number; reason: string } | undefined
+    while (outcome === Ready && fault === undefined) {
+      // A batch is parsed, then the memory of its keys is asked for, then it is run.
+      let count = 0
+      while (count < READ_AHEAD_MAX && fault === undefined) {
+        if (!parser.midway && parser.at < filled && buffer[parser.at] !== STAR) {
+          if (buffer[parser.at] !== HASH_SIGN) {
+            fault = { offset: base + parser.at, reason: "expected '*'" }
+            break
+          }
           // An annotation, such as a timestamp: a line of its own.
-          const end = buffer.subarray(parser.at, filled).indexOf(10)
-          if (end < 0) break
+          const end = buffer.subarray(parser.at, filled).indexOf(LF)
+          if (end < 0) {
+            outcome = Pending
+            break
+          }
           parser.at += end + 1
-          if (queue === undefined) result.validUpTo = base + parser.at
+          if (queue === undefined && count === 0) result.validUpTo = base + parser.at
           continue
         }
-        if (parser.at < filled && buffer[parser.at] !== 42) return corrupt(base + parser.at, "expected '*'")
+        const startedAt = base + parser.keepFrom
+        const args = batch.tables[count]!
+        outcome = parser.next(buffer, filled, args)
+        if (outcome === Invalid) fault = { offset: startedAt, reason: parser.error }
+        else if (outcome === Empty) fault = { offset: startedAt, reason: "a command of no arguments" }
+        else if (outcome !== Ready) break
+        else if (!isFramed(args)) fault = { offset: startedAt, reason: "a line does not end in CR LF" }
+        else count++
       }
-      const startedAt = base + parser.keepFrom
-      const outcome = parser.next(buffer, filled, args)
-      if (outcome === Invalid) return corrupt(startedAt, parser.error)
-      if (outcome === Empty) return corrupt(startedAt, "a command of no arguments")
-      if (outcome !== Ready) break
-      if (!isFramed(args)) return corrupt(startedAt, "a line does not end in CR LF")
-      if (args.is(0, "multi")) {
-        if (queue !== undefined) return corrupt(startedAt, "MULTI inside MULTI")
-        queue = []
-      } else if (args.is(0, "exec")) {
-        if (queue === undefined) return corrupt(startedAt, "EXEC without MULTI")
-        for (const queued of queue) {
-          const fault = options.run(queued)
-          if (fault !== undefined) return corrupt(startedAt, fault)
+      options.readAhead(batch, buffer, count)
+      for (let i = 0; i < count; i++) {
+        const args = batch.tables[i]!
+        const startedAt = base + args.frameStart
+        if (args.is(0, "multi")) {
+          if (queue !== undefined) return corrupt(startedAt, "MULTI inside MULTI")
+          queue = []
+        } else if (args.is(0, "exec")) {
+          if (queue === undefined) return corrupt(startedAt, "EXEC without MULTI")
+          for (const queued of queue) {
+            const reason = options.run(queued)
+            if (reason !== undefined) return corrupt(startedAt, reason)
+            result.commands++
+          }
+          queue = undefined
+        } else if (queue !== undefined) queue.push(args.clone())
+        else {
+          const reason = options.run(args)
+          if (reason !== undefined) return corrupt(startedAt, reason)
           result.commands++
         }
-        queue = undefined
-      } else if (queue !== undefined) queue.push(args.clone())
-      else {
-        const fault = options.run(args)
-        if (fault !== undefined) return corrupt(startedAt, fault)
-        result.commands++
+        if (queue === undefined) result.validUpTo = base + args.frameEnd
       }
-      const at = base + parser.at
-      if (queue === undefined) result.validUpTo = at
-      if (at - sliceFrom >= SLICE_BYTES) {
-        sliceFrom = at
-        options.onProgress(at)
+      options.readAhead(batch, buffer, 0)
+      if (fault !== undefined) return corrupt(fault.offset, fault.reason)
+      if (base + parser.at - sliceFrom >= SLICE_BYTES) {
+        sliceFrom = base + parser.at
+        options.onProgress(sliceFrom)
         await options.pause()
+      }
+      if (count < READ_AHEAD_MAX) {
+        // The table of a half-read request is the first of the next batch.
+        const half = batch.tables[count]!
+        batch.tables[count] = batch.tables[0]!
+        batch.tables[0] = half
+        break
       }
     }
     const from = parser.keepFrom
     buffer.copyWithin(0, from, filled)
     filled -= from
     base += from
-    parser.rebase(from, args)
+    parser.rebase(from, batch.tables[0]!)
   }
 }
 

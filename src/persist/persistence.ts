@@ -148,6 +148,10 @@ export class Persistence {
     const client = engine.clients.create()
     const result = await loadAof(path, {
       run: args => this.replay(client, args),
+      readAhead: (batch, bytes, count) => {
+        if (count > 0) batch.touch(bytes, count, engine.registry, client.db.keys)
+        else engine.keyspace.hasher.forget()
+      },
       onProgress: bytes => {
         this.loadedBytes = before + bytes
         this.options.onProgress?.(this.loadedBytes, this.totalBytes)
