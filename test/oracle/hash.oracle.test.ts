@@ -31,7 +31,6 @@ const reading = {
   "HLEN key": 3,
   "HEXISTS key field": 3,
   "HSTRLEN key field": 3,
-  "HRANDFIELD nokey [signedcount [WITHVALUES]]": 1,
 }
 
 const pairsThatFit = {
@@ -80,6 +79,8 @@ oracleFamily("hash, random fields", {
     "HSET key (field value)...": 3,
     "HDEL key field...": 1,
     "HRANDFIELD key [signedcount [WITHVALUES]]": 4,
+    "HRANDFIELD nokey [signedcount [WITHVALUES]]": 1,
+    "HRANDFIELD nokey int [WITHVALUES|value] [value]": 1,
   },
   looser: { HRANDFIELD: { sameShape: true } },
   // A count spoilt into a large negative one would be answered at length.
