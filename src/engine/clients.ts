@@ -9,6 +9,9 @@ export class ClientTable {
   accepted = 0
   /** Connections turned away because of maxclients. */
   rejected = 0
+  /** Clients closed because they sent too much at once, or read too slowly. */
+  overQueryLimit = 0
+  overOutputLimit = 0
   /** Told of every client that goes, so that subsystems can forget it. */
   readonly onGone: ((client: Client) => void)[] = []
 

@@ -230,6 +230,7 @@ export class Connection {
     this.tailEnd = length
     client.queryBytes = length
     if (length > this.engine.config.values.clientQueryBufferLimit) {
+      this.engine.clients.overQueryLimit++
       this.engine.log("warning", `Closing client that reached max query buffer length: id=${client.id}`)
       this.engine.clients.terminate(client)
     }

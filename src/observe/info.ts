@@ -10,6 +10,7 @@ import type { Call } from "../command/context.ts"
 import type { RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ClientCondition } from "../engine/client.ts"
+import { detailsOf } from "../engine/client-description.ts"
 import { reportedVersion } from "../engine/connection-commands.ts"
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import { BUNDIS_VERSION } from "../version.ts"
@@ -32,12 +33,13 @@ const SECTIONS = [
   "latencystats",
   "cluster",
   "keyspace",
+  "debug",
 ] as const
 export type InfoSection = (typeof SECTIONS)[number]
 
 const TITLES: Readonly<Record<string, string>> = { cpu: "CPU" }
-/** Not shown unless asked for. */
-const EXTRA: ReadonlySet<InfoSection> = new Set(["commandstats", "latencystats"])
+/** Not shown unless asked for; "all" asks for them too, but for the last one. */
+const EXTRA: ReadonlySet<InfoSection> = new Set(["commandstats", "latencystats", "debug"])
 const NO_ID = "0".repeat(40)
 
 export class Info {
@@ -108,6 +110,13 @@ export class Info {
         return [["cluster_enabled", observer.engine.config.values.clusterEnabled ? 1 : 0]]
       case "keyspace":
         return keyspace(observer.engine)
+      case "debug":
+        return [
+          ["eventloop_duration_aof_sum", 0],
+          ["eventloop_duration_cron_sum", Math.round(observer.cronMicros)],
+          ["eventloop_duration_max", Math.round(observer.longestMicros)],
+          ["eventloop_cmd_per_cycle_max", observer.commandsPerTickMax],
+        ]
     }
   }
 
@@ -170,7 +179,9 @@ function chooseSections(asked: readonly string[]): ReadonlySet<InfoSection> {
     const section = SECTIONS.find(known => known === (name === "module_list" ? "modules" : name))
     if (section !== undefined) chosen.add(section)
     else if (name === "all" || name === "everything" || name === "default") {
-      for (const known of SECTIONS) if (name !== "default" || !EXTRA.has(known)) chosen.add(known)
+      for (const known of SECTIONS) {
+        if (known !== "debug" && (name !== "default" || !EXTRA.has(known))) chosen.add(known)
+      }
     }
   }
   return chosen
@@ -180,7 +191,9 @@ function randomId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString("hex")
 }
 
-function clients({ clients: table, config }: Engine): InfoField[] {
+function clients(engine: Engine): InfoField[] {
+  const { clients: table, config } = engine
+  let watching = 0
   let input = 0
   let output = 0
   let replicas = 0
@@ -191,6 +204,7 @@ function clients({ clients: table, config }: Engine): InfoField[] {
     output = Math.max(output, client.pendingBytes)
     if (client.isReplica) replicas++
     if (client.blocked) blocked++
+    if (detailsOf(engine, client).watchedKeys > 0) watching++
     if ((client.conditions & ClientCondition.Subscribed) !== 0) subscribed++
   }
   return [
@@ -202,9 +216,9 @@ function clients({ clients: table, config }: Engine): InfoField[] {
     ["blocked_clients", blocked],
     ["tracking_clients", 0],
     ["pubsub_clients", subscribed],
-    ["watching_clients", 0],
+    ["watching_clients", watching],
     ["clients_in_timeout_table", 0],
-    ["total_watched_keys", 0],
+    ["total_watched_keys", engine.transactions.watches.size],
     ["total_blocking_keys", 0],
     ["total_blocking_keys_on_nokey", 0],
   ]
@@ -369,7 +383,8 @@ function stats({ engine, operationRate, inputRate, outputRate, cycleRate }: Obse
     ["total_reads_processed", engine.reads],
     ["total_writes_processed", output.writes],
     ...idle("io_threaded_reads_processed", "io_threaded_writes_processed"),
-    ...idle("client_query_buffer_limit_disconnections", "client_output_buffer_limit_disconnections"),
+    ["client_query_buffer_limit_disconnections", table.overQueryLimit],
+    ["client_output_buffer_limit_disconnections", table.overOutputLimit],
     ...idle("reply_buffer_shrinks", "reply_buffer_expands"),
     ["eventloop_cycles", engine.ticks],
     ["eventloop_duration_sum", user + system],

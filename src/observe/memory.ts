@@ -11,6 +11,7 @@ import type { Observer } from "./observer.ts"
 
 /** What one database's tables cost apart from their records, in MEMORY STATS. */
 const EXPIRY_BYTES = 8
+const SLOT_BYTES = 8
 /** Below this the doctor has nothing to say. */
 const DOCTOR_BYTES_MIN = 5 * 1024 * 1024
 
@@ -163,7 +164,7 @@ function stats({ reply }: Call, { engine, memory }: Observer): void {
         ],
       ],
     ),
-    ["overhead.db.hashtable.lut", databases.reduce((sum, { keys }) => sum + keys.bytes - keys.outOfLineBytes, 0)],
+    ["overhead.db.hashtable.lut", keyCount * SLOT_BYTES],
     ["overhead.db.hashtable.rehashing", 0],
     ["db.dict.rehashing.count", 0],
     ["overhead.total", overhead],

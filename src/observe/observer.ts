@@ -49,6 +49,11 @@ export class Observer {
   readonly inputRate = new Rate()
   readonly outputRate = new Rate()
   readonly cycleRate = new Rate()
+  /** For INFO debug: the longest command, the most commands of one tick, time spent on periodic work. */
+  longestMicros = 0
+  commandsPerTickMax = 0
+  cronMicros = 0
+  private commandsAtTickEnd = 0
   /** CONFIG RESETSTAT: subsystems reset what they count. */
   readonly onResetStatistics: (() => void)[] = []
   /** What the counters of the engine stood at when they were last reset. */
@@ -87,6 +92,10 @@ export class Observer {
       this.adaptTiming()
       return undefined
     })
+    engine.onTickEnd.push(() => {
+      this.commandsPerTickMax = Math.max(this.commandsPerTickMax, engine.commandsProcessed - this.commandsAtTickEnd)
+      this.commandsAtTickEnd = engine.commandsProcessed
+    })
     config.onChange("latency-tracking", on => {
       if (!on) this.histograms.length = 0
       return undefined
@@ -108,6 +117,7 @@ export class Observer {
     this.cycleRate.sample(engine.ticks, micros)
     if (this.samples++ % SAMPLES_PER_SECOND === 0) this.memory.sampleClients()
     this.memory.notePeak()
+    this.cronMicros += engine.clock.monotonicMicros() - micros
   }
 
   /** CONFIG RESETSTAT. */
@@ -124,6 +134,8 @@ export class Observer {
     engine.errorCounts.clear()
     engine.clients.accepted = 0
     engine.clients.rejected = 0
+    engine.clients.overQueryLimit = 0
+    engine.clients.overOutputLimit = 0
     const { events } = engine.keyspace
     events.hits = 0
     events.misses = 0
@@ -131,6 +143,9 @@ export class Observer {
     events.expiredFields = 0
     events.evictedKeys = 0
     events.lazyfreed = 0
+    this.commandsAtTickEnd = 0
+    this.commandsPerTickMax = 0
+    this.longestMicros = 0
     this.histograms.length = 0
     for (const rate of [this.operationRate, this.inputRate, this.outputRate, this.cycleRate]) rate.reset()
     this.memory.resetPeak()
@@ -149,6 +164,9 @@ export class Observer {
     retrying: boolean,
   ): void {
     if (this.monitors.size > 0 && !retrying) this.monitors.feed(client, command, args)
+    this.longestMicros = Math.max(this.longestMicros, micros)
+    // A command that waits is judged by how long it takes when it is run again.
+    if (client.blocked) return
     if (this.engine.config.values.latencyTracking) {
       let histogram = this.histograms[command.id]
       if (histogram === undefined) {
