@@ -178,6 +178,8 @@ export class RegisteredCommand {
   readonly firstKey: number
   readonly lastKey: number
   readonly keyStep: number
+  /** Number of the first argument that names a member of the container under the first key; 0 when there is none. */
+  readonly member: number
   /** Undefined on a container, whose subcommands do the work. */
   readonly run: Handler | undefined
   readonly subcommands: readonly RegisteredCommand[]
@@ -204,6 +206,7 @@ export class RegisteredCommand {
     this.firstKey = this.keys.firstKey
     this.lastKey = this.keys.lastKey
     this.keyStep = this.keys.keyStep
+    this.member = spec.member ?? 0
     this.run = spec.run
     this.subcommands = (spec.subcommands ?? []).map(sub => new RegisteredCommand(sub, this, all))
     this.subcommandTable =

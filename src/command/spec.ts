@@ -55,6 +55,11 @@ export interface CommandSpec {
   readonly categories?: string
   /** Key specs in the notation of key-specs.ts; absent when the command takes no keys. */
   readonly keys?: string
+  /**
+   * Number of the first argument that names a member (field) of the container under the first key. A hint: in a large
+   * container the memory of members is read ahead.
+   */
+  readonly member?: number
   /** Space separated command tips, such as "nondeterministic_output request_policy:all_shards". */
   readonly tips?: string
   /** Arguments in the notation of syntax.ts; empty when there are none. */

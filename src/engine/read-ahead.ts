@@ -9,7 +9,9 @@
  * This is only a hint to the caches. What the requests really find is decided when they run.
  */
 
+import { equalBytes } from "../bytes/compare.ts"
 import type { CommandRegistry } from "../command/registry.ts"
+import { Kind } from "../keyspace/kinds.ts"
 import { Arguments } from "../resp/arguments.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 
@@ -19,6 +21,12 @@ export const READ_AHEAD_MAX = 32
 const KEYS_PER_REQUEST_MAX = 16
 /** A map this small fits the caches anyway. */
 const KEYS_MIN = 4096
+/** With less than this out of line there is no large table. */
+const TABLE_BYTES_MIN = KEYS_MIN * 16
+const TABLE_KINDS: readonly boolean[] = Array.from(
+  { length: 16 },
+  (_, kind) => kind === Kind.HashTable || kind === Kind.SetTable,
+)
 
 export class RequestBatch {
   readonly tables: Arguments[] = Array.from({ length: READ_AHEAD_MAX }, () => new Arguments())
@@ -28,12 +36,16 @@ export class RequestBatch {
   /** Where what was read goes, so that the reading is not optimised away. */
   sink = 0
 
-  /** Asks for the memory of the keys of the first `count` requests, all in `bytes`. */
+  /** Asks for the memory of the keys, and of the members of large tables, of the first `count` requests, all in `bytes`. */
   touch(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
-    if (keys.size < KEYS_MIN) return
+    keys.hasher.note(bytes)
+    if (keys.size >= KEYS_MIN) this.touchKeys(bytes, count, registry, keys)
+    if (keys.outOfLineBytes >= TABLE_BYTES_MIN) this.touchMembers(bytes, count, registry, keys)
+  }
+
+  private touchKeys(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
     const { hasher } = keys
     const { hashes } = this
-    hasher.note(bytes)
     let hashed = 0
     for (let i = 0; i < count; i++) {
       const args = this.tables[i]!
@@ -55,4 +67,45 @@ export class RequestBatch {
     for (let i = 0; i < hashed; i++) sink ^= keys.touchRecord(hashes[i]!)
     this.sink = sink
   }
+
+  /**
+   * The first member each request names, as long as they are members of one and the same large table: that is what pipelines
+   * tend to be about, and anything else would cost a lookup per request to find out.
+   */
+  private touchMembers(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
+    const { hasher } = keys
+    const { hashes } = this
+    let table: ByteMap | undefined
+    let keyStart = 0
+    let keyLength = 0
+    let hashed = 0
+    for (let i = 0; i < count; i++) {
+      const args = this.tables[i]!
+      if (args.bytes !== bytes || args.count < 3) continue
+      const command = registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
+      if (command === undefined || command.member === 0 || command.member >= args.count) continue
+      const start = args.starts[1]!
+      const length = args.ends[1]! - start
+      if (table === undefined) {
+        table = largeTable(keys, bytes, start, start + length)
+        if (table === undefined) return
+        keyStart = start
+        keyLength = length
+      } else if (length !== keyLength || !equalBytes(bytes, start, bytes, keyStart, length)) continue
+      hashes[hashed++] = hasher.hashAhead(args.starts[command.member]!, args.ends[command.member]!)
+    }
+    if (table === undefined) return
+    let sink = 0
+    for (let i = 0; i < hashed; i++) sink ^= table.touchSlot(hashes[i]!)
+    for (let i = 0; i < hashed; i++) sink ^= table.touchRecord(hashes[i]!)
+    this.sink = sink
+  }
+}
+
+/** The container under a key if it is a table beyond the caches' size. */
+function largeTable(keys: ByteMap, bytes: Uint8Array, start: number, end: number): ByteMap | undefined {
+  const address = keys.find(bytes, start, end)
+  if (address === 0 || !TABLE_KINDS[keys.type(address)]) return undefined
+  const table = keys.object(address) as ByteMap
+  return table.size >= KEYS_MIN ? table : undefined
 }
