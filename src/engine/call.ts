@@ -72,7 +72,7 @@ export class Caller {
     }
     if (!retrying) command.calls++
     if (timed) this.account(client, command, args, startedAt, retrying)
-    if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) {
+    if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE && engine.output.isOwn(replyAt)) {
       command.failedCalls++
       engine.countError(replyAt)
     }

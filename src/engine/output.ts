@@ -29,6 +29,11 @@ export class Output {
   private open_: Client | undefined
   private openAt = 0
 
+  /** Whose replies are being written. */
+  get current(): Client | undefined {
+    return this.open_
+  }
+
   get isEmpty(): boolean {
     return this.writer.at === 0
   }
@@ -53,6 +58,14 @@ export class Output {
       this.ends[this.count++] = this.writer.at
     }
     this.open_ = undefined
+  }
+
+  /** Whether what stands at `at` in the writer is for the client being answered now, and not a message to another. */
+  isOwn(at: number): boolean {
+    for (let i = this.count - 1; i >= 0 && this.ends[i]! > at; i--) {
+      if (this.starts[i]! <= at) return this.owners[i] === this.open_
+    }
+    return true
   }
 
   /** Writes complete bytes to a client other than the one being served, keeping the order of things. */

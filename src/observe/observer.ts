@@ -165,9 +165,7 @@ export class Observer {
   ): void {
     if (this.monitors.size > 0 && !retrying) this.monitors.feed(client, command, args)
     this.longestMicros = Math.max(this.longestMicros, micros)
-    // A command that waits is judged by how long it takes when it is run again.
-    if (client.blocked) return
-    if (this.engine.config.values.latencyTracking) {
+    if (this.engine.config.values.latencyTracking && !retrying) {
       let histogram = this.histograms[command.id]
       if (histogram === undefined) {
         histogram = new Histogram()
@@ -175,6 +173,8 @@ export class Observer {
       }
       histogram.add(micros)
     }
+    // A command that waits is judged by how long it takes when it is run again.
+    if (client.blocked && !retrying) return
     this.slowlog.note(client, command, args, micros)
     this.latency.noteCommand(command, micros)
   }
