@@ -7,10 +7,13 @@ import type { Config } from "./config/config.ts"
 import { clientCommands } from "./engine/client-commands.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
-import { authenticationGate, diskErrorGate, loadingGate } from "./engine/dispatch.ts"
+import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel } from "./engine/engine.ts"
+import { pauseGate, waitingClientCommands } from "./engine/pause.ts"
+import { pubsubCommands, subscribedGate } from "./engine/pubsub-commands.ts"
 import { serverCommands } from "./engine/server-commands.ts"
 import { Cron } from "./engine/tick.ts"
+import { queueGate, transactionCommands } from "./engine/transaction.ts"
 import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
@@ -62,7 +65,12 @@ export class Server {
     const registry = new CommandRegistry([
       ...families,
       connectionCommands(() => this.engine),
-      clientCommands(() => this.engine),
+      clientCommands(
+        () => this.engine,
+        waitingClientCommands(() => this.engine),
+      ),
+      transactionCommands(() => this.engine),
+      pubsubCommands(() => this.engine),
       commandCommands(() => this.engine),
       serverCommands(
         () => this.engine,
@@ -75,7 +83,7 @@ export class Server {
       keyspace,
       registry,
       clock: options.clock ?? systemClock,
-      gates: [authenticationGate, loadingGate, diskErrorGate],
+      gates: [authenticationGate, noMultiGate, loadingGate, diskErrorGate, subscribedGate, pauseGate, queueGate],
       log: options.log ?? (() => {}),
     })
     const { engine } = this
@@ -84,9 +92,13 @@ export class Server {
       setImmediate(() => this.shutdown())
       return undefined
     }
+    this.followConfig()
     engine.requestTick = () => setImmediate(() => engine.endTick())
     keyspace.events.onExpired = (db, key, start, end) => {
       engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
+    }
+    keyspace.events.onFieldExpired = (db, key, start, end, field, fieldStart, fieldEnd) => {
+      engine.propagator.beside(db, 3).word("HDEL").arg(key, start, end).arg(field, fieldStart, fieldEnd)
     }
     this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode })
     this.persistence = new Persistence({
@@ -98,6 +110,8 @@ export class Server {
     this.observer.info.provide("persistence", () => this.persistence.info())
     this.cron = new Cron(engine)
     this.cron.onTick.push(() => this.observer.sample())
+    this.cron.onTick.push(() => this.engine.blocking.expireDue())
+    this.cron.onTick.push(() => this.engine.pause.expireDue())
     Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
   }
@@ -113,6 +127,21 @@ export class Server {
       this.stop()
       throw error
     }
+  }
+
+  /** Directives that the keyspace reads on its hot path are kept there as plain fields. */
+  private followConfig(): void {
+    const { config } = this
+    const { keyspace } = this.engine
+    const apply = (): undefined => {
+      const { values } = config
+      keyspace.events.notifyFlags = values.notifyKeyspaceEvents
+      keyspace.lfu = values.maxmemoryPolicy.endsWith("lfu")
+      keyspace.lfuLogFactor = values.lfuLogFactor
+      keyspace.lfuDecayMinutes = values.lfuDecayTime
+    }
+    apply()
+    config.onChangeOfAny(["notify-keyspace-events", "maxmemory-policy", "lfu-log-factor", "lfu-decay-time"], apply)
   }
 
   /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process. */

@@ -26,6 +26,8 @@ export interface CallClient {
   protocol: number
   /** Inside EXEC or a script: blocking commands must not block. */
   readonly denyBlocking: boolean
+  /** Replays what another server has done (an append-only file, a master): bounds that were applied there are not again. */
+  readonly isObeyed?: boolean
   /** Whether its user may read keys of any name with a command, as SORT's patterns need; without it, yes. */
   readonly mayReadAllKeys?: (command: RegisteredCommand) => boolean
 }
@@ -46,6 +48,8 @@ export interface Blocking {
 
 /** The funnel to append-only file and replicas. */
 export interface Propagation {
+  /** False while nobody would get to see what is propagated: effects need not be written then. */
+  readonly enabled: boolean
   /**
    * Replaces the verbatim propagation of the running command: begin a command on the returned writer and fill it.
    * May be called several times; the commands go out together, inside MULTI and EXEC when there are several.

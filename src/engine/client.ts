@@ -6,6 +6,8 @@ import type { CallClient } from "../command/context.ts"
 import type { RegisteredCommand } from "../command/registry.ts"
 import type { Database } from "../keyspace/db.ts"
 import { RequestParser } from "../resp/request-parser.ts"
+import type { Subscriptions } from "./pubsub.ts"
+import type { Transaction } from "./transaction.ts"
 
 /** What the engine asks of a socket; net/ implements it. */
 export interface Transport {
@@ -38,6 +40,7 @@ export const ClientCondition = {
   Special: 32,
 } as const
 
+/** SkipThis: the command that runs, or comes next, is not answered; SkipNext: nor is the one after it. */
 export const ReplyMode = { On: 0, Off: 1, SkipNext: 2, SkipThis: 3 } as const
 
 export class Client implements CallClient {
@@ -46,6 +49,8 @@ export class Client implements CallClient {
   protocol = 2
   denyBlocking = false
   transport: Transport | undefined
+  /** Where the requests wait that it sent while it could not be served. */
+  requests: { resume(): void } | undefined
   readonly parser = new RequestParser()
   /** See ClientCondition. */
   conditions = 0
@@ -86,8 +91,8 @@ export class Client implements CallClient {
   queryBytes = 0
 
   /** State of subsystems, made when first needed, so that an idle client stays small. */
-  transaction: unknown
-  subscriptions: unknown
+  transaction: Transaction | undefined
+  subscriptions: Subscriptions | undefined
   tracking: unknown
   waiting: unknown
 
@@ -96,6 +101,22 @@ export class Client implements CallClient {
     this.db = db
     this.createdAt = now
     this.seenAt = now
+  }
+
+  /** It waits for nothing any more: it is suspended only for other reasons. */
+  unblock(): void {
+    this.blocked = false
+    this.waiting = undefined
+    this.suspended = this.overfull || this.closing || this.gone
+  }
+
+  /** A command of a silent client is over: SKIP has had its effect. */
+  nextReplyMode(): void {
+    if (this.replyMode === ReplyMode.SkipNext) this.replyMode = ReplyMode.SkipThis
+    else if (this.replyMode === ReplyMode.SkipThis) {
+      this.replyMode = ReplyMode.On
+      this.setCondition(ClientCondition.Silent, false)
+    }
   }
 
   setCondition(bit: number, on: boolean): void {

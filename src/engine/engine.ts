@@ -5,20 +5,26 @@
  * Subsystems add themselves through the hooks and sinks below; the composition root (server.ts) does the wiring.
  */
 
-import type { Blocking } from "../command/context.ts"
 import type { CommandRegistry, RegisteredCommand } from "../command/registry.ts"
 import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type Authenticator, RequirepassAuthenticator } from "./authenticator.ts"
+import { BlockedClients } from "./blocking.ts"
 import { Caller } from "./call.ts"
 import { type Client, ClientCondition } from "./client.ts"
 import type { ClientDetails } from "./client-description.ts"
 import { ClientTable } from "./clients.ts"
 import { Dispatcher, EngineCondition, type Gate } from "./dispatch.ts"
+import { KeyListeners } from "./key-listeners.ts"
 import { Output } from "./output.ts"
+import { Pause } from "./pause.ts"
 import { Propagator } from "./propagate.ts"
+import { PubSub } from "./pubsub.ts"
+import { publishNotifications } from "./pubsub-commands.ts"
+import { Resumption } from "./resumption.ts"
+import { Transactions } from "./transaction.ts"
 
 /** Takes what is propagated: the append-only file, the replication backlog. */
 export interface Sink {
@@ -47,6 +53,9 @@ export interface ShutdownOptions {
   force: boolean
 }
 
+const ERROR_CODES_MAX = 128
+const ERROR_CODES_DISABLED = "ERRORSTATS_DISABLED"
+
 export type LogLevel = "debug" | "verbose" | "notice" | "warning"
 
 export class Engine {
@@ -61,7 +70,14 @@ export class Engine {
   readonly caller: Caller
   readonly dispatcher: Dispatcher
   readonly sinks: Sink[] = []
-  blocking: Blocking
+  readonly blocking: BlockedClients
+  readonly pause: Pause
+  /** Who is told of changed keys. */
+  readonly keyListeners: KeyListeners
+  readonly transactions: Transactions
+  /** Clients that may go on at the end of the tick. */
+  readonly resumption: Resumption
+  readonly pubsub: PubSub
   /** Checks AUTH and HELLO AUTH. */
   authenticator: Authenticator
 
@@ -88,11 +104,23 @@ export class Engine {
   afterCommand: (client: Client, command: RegisteredCommand, args: Arguments) => void = nothing
   /** A command was turned away before it ran. */
   onRejected: (client: Client, command: RegisteredCommand | undefined, error: string) => void = nothing
+  /** A command of a transaction was turned away; returns the error to reply. */
+  onRefusedInTransaction: (client: Client, command: RegisteredCommand | undefined, error: string) => string = (
+    _client,
+    _command,
+    error,
+  ) => error
+  /** Why a restricted user may not run a command that was queued before; undefined when all is well. */
+  permission: (client: Client, command: RegisteredCommand, args: Arguments) => string | undefined = () => undefined
   /** A command was timed (not all fast ones are); `retrying` when it is a blocked client's, run again. */
   onTimed: (client: Client, command: RegisteredCommand, args: Arguments, usec: number, retrying: boolean) => void =
     nothing
   /** After each top-level command that changed something: keys may have become ready for blocked clients. */
   afterChange: () => void = nothing
+  /** What waits until the running top-level command has replied. */
+  readonly afterReply: (() => void)[] = []
+  /** What is left to do before the replies of a tick leave. */
+  readonly onTickEnd: (() => void)[] = []
   /** What subsystems add to CLIENT LIST. */
   readonly describers: ((client: Client, details: ClientDetails) => void)[] = []
   /** RESET: each subsystem takes back what it knows of the client. */
@@ -115,13 +143,17 @@ export class Engine {
     this.registry = options.registry
     this.clock = options.clock
     this.log = options.log
-    this.blocking = {
-      block: (call, _keys, _deadline, timedOut) => timedOut(call.reply),
-    }
     this.authenticator = new RequirepassAuthenticator(options.config)
     this.clients = new ClientTable(this)
     this.caller = new Caller(this)
     this.dispatcher = new Dispatcher(this, options.gates)
+    this.keyListeners = new KeyListeners(this.keyspace.events)
+    this.transactions = new Transactions(this)
+    this.resumption = new Resumption(this)
+    this.blocking = new BlockedClients(this)
+    this.pause = new Pause(this)
+    this.pubsub = new PubSub(this)
+    publishNotifications(this)
     this.startedAt = this.clock.wall()
     this.refreshTime()
   }
@@ -135,11 +167,17 @@ export class Engine {
   /** Runs one request of a client. */
   execute(client: Client, args: Arguments): void {
     this.commandsProcessed++
+    this.run(client, args)
+  }
+
+  /** As `execute`, for a request that has been counted before. */
+  run(client: Client, args: Arguments): void {
     this.dispatcher.execute(client, args)
     if (this.keyspace.events.dirty !== this.lastDirty) {
       this.lastDirty = this.keyspace.events.dirty
       this.afterChange()
     }
+    for (let i = 0; i < this.afterReply.length; i++) this.afterReply[i]!()
   }
 
   /** Makes sure that the tick will be ended. */
@@ -153,6 +191,7 @@ export class Engine {
   endTick(): void {
     this.tickRequested = false
     this.ticks++
+    for (const finish of this.onTickEnd) finish()
     this.flushPropagation()
     this.output.flush()
     this.clients.closeFinished()
@@ -179,7 +218,25 @@ export class Engine {
     while (bytes[end] !== 32 && bytes[end] !== 13) end++
     let code = ""
     for (let i = at + 1; i < end; i++) code += String.fromCharCode(bytes[i]!)
-    this.errorCounts.set(code, (this.errorCounts.get(code) ?? 0) + 1)
+    this.countErrorCode(code)
+  }
+
+  /** Scripts make up codes of their own; past a bound nothing is told apart any more until CONFIG RESETSTAT. */
+  private countErrorCode(code: string): void {
+    const counts = this.errorCounts
+    const known = counts.get(code)
+    if (known === undefined && counts.has(ERROR_CODES_DISABLED)) return
+    if (known === undefined && counts.size >= ERROR_CODES_MAX) {
+      const codes = [...counts.keys()].join(", ").slice(0, 1024)
+      this.log(
+        "warning",
+        `Errorstats stopped adding new errors because the number of errors reached the limit (${counts.size}).`,
+      )
+      this.log("warning", `Current errors code list (1024 chars max): ${codes}`)
+      this.keyspace.events.lazyfreed += counts.size
+      counts.clear()
+      counts.set(ERROR_CODES_DISABLED, 1)
+    } else counts.set(code, (known ?? 0) + 1)
   }
 
   /** A handler threw: either memory ran out, or an invariant broke. The client gets an error, the log the story. */

@@ -32,8 +32,9 @@ export class Propagator implements Propagation {
     }
   }
 
-  close(): void {
-    if (--this.depth === 0 && this.unitCommands > 1) this.wrap()
+  /** Ends a unit; `loose` when its commands have nothing to do with each other. */
+  close(loose = false): void {
+    if (--this.depth === 0 && this.unitCommands > 1 && !loose) this.wrap()
   }
 
   /** A command exactly as it came. */
