@@ -15,7 +15,6 @@ const COUNT_DEFAULT = 10
 const CURSOR_LIMIT = 2 ** 32
 const STAR = 0x2a
 const ANY_TYPE = -1
-const NO_TYPE = -2
 
 export const scanCommands: readonly CommandSpec[] = [
   {
@@ -36,7 +35,7 @@ interface ScanOptions {
   count: number
   /** Number of the pattern's argument; 0 when every key matches. */
   pattern: number
-  /** A ValueType, ANY_TYPE, or NO_TYPE for a name that no type has. */
+  /** A ValueType, or ANY_TYPE. */
   type: number
 }
 
@@ -64,7 +63,7 @@ function scan(call: Call): void {
   }
 }
 
-/** Undefined after having answered with an error. */
+/** Undefined after having answered with an error. That an unknown type is one, as from Redis 8.0 on, helps against typing errors. */
 function readOptions(call: Call): ScanOptions | undefined {
   const { args, reply } = call
   const options: ScanOptions = { count: COUNT_DEFAULT, pattern: 0, type: ANY_TYPE }
@@ -80,18 +79,24 @@ function readOptions(call: Call): ScanOptions | undefined {
     } else if (hasValue && args.is(i, "match")) {
       const matchesAll = args.length(i + 1) === 1 && args.bytes[args.start(i + 1)] === STAR
       options.pattern = matchesAll ? 0 : i + 1
-    } else if (hasValue && args.is(i, "type")) options.type = typeNamed(call, i + 1)
-    else {
-      reply.error(SYNTAX)
+    } else if (hasValue && args.is(i, "type")) {
+      options.type = typeNamed(call, i + 1)
+      if (options.type === ValueType.None) {
+        reply.error(`ERR unknown type name '${args.latin1(i + 1).split("\0", 1)[0]}'`)
+        return undefined
+      }
+    } else {
+      reply.error(args.is(i, "novalues") ? "ERR NOVALUES option can only be used in HSCAN" : SYNTAX)
       return undefined
     }
   }
   return options
 }
 
+/** ValueType.None for a name that no type has. */
 function typeNamed(call: Call, i: number): number {
   for (let type = ValueType.String; type <= ValueType.Stream; type++) if (call.args.is(i, typeName(type))) return type
-  return NO_TYPE
+  return ValueType.None
 }
 
 function passes(call: Call, address: number, options: ScanOptions): boolean {

@@ -15,7 +15,7 @@ oracleFamily("scan", {
   words: {
     // 7.0 takes an empty cursor for 0.
     cursor: random => (random.oneIn(20) ? random.pick(["abc", "1.5", "0x", "99999999999999999999999"]) : "0"),
-    type: random => random.pick(["string", "hash", "SET", "zset", "list", "stream", "none", "", "strings"]),
+    type: random => random.pick(["string", "hash", "SET", "zset", "list", "stream"]),
     badcount: random => random.pick(["0", "-1", "x", "1.5", "99999999999999999999"]),
   },
   looser: { SCAN: { scan: true } },
