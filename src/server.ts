@@ -62,7 +62,7 @@ export class Server {
     this.onExit = options.onExit ?? (() => {})
     const seed = options.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!
     const keyspace = new Keyspace({ databases: config.values.databases, seed })
-    const registry = new CommandRegistry([
+    const specs = [
       ...families,
       connectionCommands(() => this.engine),
       clientCommands(
@@ -77,7 +77,9 @@ export class Server {
         () => this.observer.lastSave,
       ),
       observeCommands(() => this.observer),
-    ])
+    ]
+    const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
+    const registry = new CommandRegistry(specs, renames)
     this.engine = new Engine({
       config,
       keyspace,

@@ -41,6 +41,7 @@ export class Resumption {
   private resume(client: Client, postponed: Arguments | undefined): void {
     if (client.gone || client.closing) return
     if (postponed !== undefined) {
+      client.unblock()
       this.engine.output.open(client)
       this.engine.run(client, postponed)
       this.engine.output.close()
