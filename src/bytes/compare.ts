@@ -84,6 +84,18 @@ export function copyBytes(src: Uint8Array, srcStart: number, srcEnd: number, dst
   }
 }
 
+/** The range in a fresh array. Unlike `slice`, which makes a view where the bytes happen to be a Buffer. */
+export function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(end - start)
+  copyBytes(bytes, start, end, copy, 0)
+  return copy
+}
+
+/** An array of undefined content, and no Buffer: its `slice` copies. */
+export function uncleared(length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+}
+
 /** The byte with A-Z folded to a-z, every other byte unchanged (the "C" locale's tolower). */
 export function asciiLower(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte

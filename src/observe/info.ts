@@ -434,11 +434,13 @@ function latencyStatistics({ engine, histograms }: Observer): InfoField[] {
 
 function keyspace({ keyspace: store }: Engine): InfoField[] {
   const fields: InfoField[] = []
-  for (const { index, keys } of store.databases) {
+  for (const db of store.databases) {
+    const { index, keys } = db
     if (keys.size === 0) continue
     const { expirySize } = keys
     const average = expirySize === 0 ? 0 : Math.max(0, Math.round(keys.expirySum / expirySize - store.now))
-    fields.push([`db${index}`, `keys=${keys.size},expires=${expirySize},avg_ttl=${average},subexpiry=0`])
+    const subexpiry = store.fieldExpiry.size(db)
+    fields.push([`db${index}`, `keys=${keys.size},expires=${expirySize},avg_ttl=${average},subexpiry=${subexpiry}`])
   }
   return fields
 }

@@ -4,7 +4,7 @@
  * The table is reused from command to command. Whoever keeps an argument beyond the command must copy it.
  */
 
-import { bytesOf, equalsIgnoreCase, latin1, utf8 } from "../bytes/compare.ts"
+import { bytesOf, copyOf, equalsIgnoreCase, latin1, utf8 } from "../bytes/compare.ts"
 import { parseInt64, parseSafeInteger } from "../bytes/int64.ts"
 
 export class Arguments {
@@ -57,7 +57,7 @@ export class Arguments {
 
   /** A copy of the argument's bytes. */
   copy(i: number): Uint8Array<ArrayBuffer> {
-    return this.bytes.slice(this.starts[i]!, this.ends[i]!) as Uint8Array<ArrayBuffer>
+    return copyOf(this.bytes, this.starts[i]!, this.ends[i]!)
   }
 
   /** Argument with one character per byte. */
@@ -104,7 +104,7 @@ export class Arguments {
         to = Math.max(to, this.ends[i]!)
       }
     }
-    twin.bytes = this.bytes.slice(from, to)
+    twin.bytes = copyOf(this.bytes, from, to)
     for (let i = 0; i < this.count; i++) twin.push(this.starts[i]! - from, this.ends[i]! - from)
     if (this.frameStart >= 0) {
       twin.frameStart = 0

@@ -2,7 +2,7 @@
  * Writes requests in RESP: what goes to the append-only file and to replicas. One growing buffer, emptied by its reader.
  */
 
-import { copyBytes } from "../bytes/compare.ts"
+import { copyBytes, uncleared } from "../bytes/compare.ts"
 import { writeInteger } from "../bytes/int64.ts"
 
 const CR = 13
@@ -14,12 +14,12 @@ export class CommandWriter {
   at = 0
 
   constructor(capacity = 16 * 1024) {
-    this.bytes = Buffer.allocUnsafeSlow(capacity)
+    this.bytes = uncleared(capacity)
   }
 
   reset(): void {
     this.at = 0
-    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = Buffer.allocUnsafeSlow(16 * 1024)
+    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = uncleared(16 * 1024)
   }
 
   /** Begins a command of `count` arguments, its name included. */
@@ -75,7 +75,7 @@ export class CommandWriter {
 
   private ensure(count: number): void {
     if (this.at + count <= this.bytes.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.at + count))
+    const larger = uncleared(Math.max(this.bytes.length * 2, this.at + count))
     larger.set(this.bytes.subarray(0, this.at))
     this.bytes = larger
   }

@@ -5,7 +5,7 @@
  * `endSet` slides the body behind the header written then.
  */
 
-import { bytesOf, copyBytes } from "../bytes/compare.ts"
+import { bytesOf, copyBytes, uncleared } from "../bytes/compare.ts"
 import { formatDouble } from "../bytes/double.ts"
 import { writeInteger } from "../bytes/int64.ts"
 
@@ -22,7 +22,7 @@ const NULL3 = bytesOf("_\r\n")
 const CODE = { simple: 43, error: 45, integer: 58, bulk: 36, array: 42, map: 37, set: 126, push: 62, attribute: 124 }
 
 export class ReplyWriter {
-  bytes: Uint8Array = Buffer.allocUnsafeSlow(INITIAL_BYTES)
+  bytes: Uint8Array = uncleared(INITIAL_BYTES)
   at = 0
   /** The protocol of the client being answered. */
   resp3 = false
@@ -35,7 +35,7 @@ export class ReplyWriter {
   /** Empties the buffer. */
   reset(): void {
     this.at = 0
-    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = Buffer.allocUnsafeSlow(INITIAL_BYTES)
+    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = uncleared(INITIAL_BYTES)
   }
 
   ok(): void {
@@ -190,8 +190,7 @@ export class ReplyWriter {
     const end = this.at
     this.header(code, length)
     const headerLength = this.at - end
-    // A copy: the slice of a Buffer would be a view.
-    const header = Uint8Array.prototype.slice.call(this.bytes, end, this.at)
+    const header = this.bytes.slice(end, this.at)
     this.bytes.copyWithin(mark + headerLength, mark, end)
     this.bytes.set(header, mark)
   }
@@ -230,7 +229,7 @@ export class ReplyWriter {
   }
 
   private grow(count: number): void {
-    const larger = Buffer.allocUnsafeSlow(Math.max(this.bytes.length * 2, this.at + count))
+    const larger = uncleared(Math.max(this.bytes.length * 2, this.at + count))
     larger.set(this.bytes.subarray(0, this.at))
     this.bytes = larger
   }

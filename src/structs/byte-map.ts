@@ -27,6 +27,7 @@
  * for about 350 keys).
  */
 
+import { copyOf } from "../bytes/compare.ts"
 import type { KeyedHash } from "../bytes/siphash.ts"
 import {
   FRAME_BYTES,
@@ -774,7 +775,8 @@ export class ByteMap {
     const address = this.append(kind, keyLength, inlineValue, expiry)
     const bytes = this.heap.bytes[address >>> SLAB_UNIT_BITS]!
     const at = ((address & SLAB_UNIT_MASK) << 3) + (expiry !== 0 ? 16 : 8)
-    if (keyIsLong) writeHandle(bytes, at, this.addObject(new Blob(key.slice(start, end), end - start, this.heap.epoch)))
+    if (keyIsLong)
+      writeHandle(bytes, at, this.addObject(new Blob(copyOf(key, start, end), end - start, this.heap.epoch)))
     else copyShort(key, start, bytes, at, keyLength)
     this.valueBytes = bytes
     this.valueStart = at + keyLength
