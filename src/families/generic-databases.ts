@@ -63,11 +63,13 @@ function dbsize(call: Call): void {
   call.reply.integer(call.db.keys.size)
 }
 
+/** So many slices of freeing a flush may do itself; that is enough for a small database, and no stall. */
+const SLICES_AT_ONCE = 4
+
 function flushdb(call: Call): void {
   if (!checkMode(call)) return
   call.keyspace.events.dirty += call.db.flush()
-  propagateAlways(call)
-  call.reply.ok()
+  finish(call)
 }
 
 function flushall(call: Call): void {
@@ -82,6 +84,11 @@ function flushall(call: Call): void {
   }
   if (!told) databases[0]!.flush()
   events.dirty++
+  finish(call)
+}
+
+function finish(call: Call): void {
+  for (let slices = 0; slices < SLICES_AT_ONCE && call.keyspace.freeSlice(); slices++);
   propagateAlways(call)
   call.reply.ok()
 }

@@ -94,7 +94,7 @@ export class Database {
     const removed = this.keys.size
     this.keyspace.events.onFlushed(this)
     if (removed > 0) {
-      this.keyspace.discard(this.keys)
+      this.keyspace.discard(this.keys, removed)
       this.keys = this.keyspace.newMap()
     }
     return removed

@@ -43,6 +43,8 @@ export class Keyspace {
 
   readonly hasher: KeyedHash
   private readonly discarded: Container[] = []
+  /** For how many objects each of `discarded` counts. */
+  private readonly discardedCounts: number[] = []
   private expireDb = 0
   private expireEntry = 0
 
@@ -108,13 +110,18 @@ export class Keyspace {
   }
 
   /** Hands a container over to be freed in slices (after the snapshot that may still read it). */
-  discard(container: Container): void {
-    this.heap.afterThaw(() => this.discarded.push(container))
+  discard(container: Container, objects = 1): void {
+    this.heap.afterThaw(() => {
+      this.discarded.push(container)
+      this.discardedCounts.push(objects)
+    })
   }
 
-  /** Objects waiting to be freed. */
+  /** Objects waiting to be freed; of a flushed database each key is one. */
   get discardedSize(): number {
-    return this.discarded.length
+    let sum = 0
+    for (const objects of this.discardedCounts) sum += objects
+    return sum
   }
 
   /** One slice of freeing; true when more is left. */
@@ -124,7 +131,7 @@ export class Keyspace {
       const container = this.discarded[this.discarded.length - 1]!
       if (!container.release(budget)) return true
       this.discarded.pop()
-      this.events.lazyfreed++
+      this.events.lazyfreed += this.discardedCounts.pop()!
       budget -= 64
     }
     return this.discarded.length > 0
