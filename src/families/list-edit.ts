@@ -22,7 +22,16 @@ import {
   lpReplaceSize,
   lpSeek,
 } from "../structs/listpack.ts"
-import { absoluteIndex, dropRange, elementsRemoved, growList, listLength, listOf, shrinkList } from "./list-value.ts"
+import {
+  absoluteIndex,
+  dropRange,
+  elementsRemoved,
+  growList,
+  listLength,
+  listOf,
+  ownList,
+  shrinkList,
+} from "./list-value.ts"
 
 const LP_END = 0xff
 const RANK_ZERO =
@@ -128,7 +137,7 @@ function replaceElement(
   end: number,
 ): number {
   if (keys.type(address) === Kind.ListChunks) {
-    listOf(keys, address).set(index, bytes, start, end)
+    ownList(keys, address).set(index, bytes, start, end)
     keys.noteObjectBytes(address)
     return address
   }
@@ -178,6 +187,7 @@ function insertBeside(call: Call, address: number, after: boolean): boolean {
     if (!cursor.find(bytes, args.starts[3]!, args.ends[3]!)) return false
     const index = cursor.index + (after ? 1 : 0)
     cursor.release()
+    list.own()
     list.limit = call.config.values.listMaxListpackSize
     list.insert(index, bytes, start, end)
     keys.noteObjectBytes(address)
@@ -218,7 +228,7 @@ function lrem(call: Call): void {
 function removeFromChunks(call: Call, address: number, most: number, fromTail: boolean): number {
   const { args } = call
   const { keys } = call.db
-  listOf(keys, address).removeMatching(most, fromTail, args.bytes, args.starts[3]!, args.ends[3]!)
+  ownList(keys, address).removeMatching(most, fromTail, args.bytes, args.starts[3]!, args.ends[3]!)
   keys.noteObjectBytes(address)
   return address
 }

@@ -14,9 +14,10 @@ import type { Call } from "../command/context.ts"
 import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind } from "../keyspace/kinds.ts"
-import type { ByteMap, Container } from "../structs/byte-map.ts"
+import type { ByteMap } from "../structs/byte-map.ts"
 import { entryAt } from "../structs/list-chunk.ts"
-import { ListChunks, ListChunkWalk, ListCursor } from "../structs/list-chunks.ts"
+import { ListCursor } from "../structs/list-chunks.ts"
+import { ListValue } from "../structs/list-value.ts"
 import { foundChunk, foundOffset, foundSpan, locate } from "../structs/list-view.ts"
 import {
   LP_EMPTY_BYTES,
@@ -49,8 +50,15 @@ export function listLength(keys: ByteMap, address: number): number {
   return lpLength(keys.valueBytes, keys.valueStart)
 }
 
-export function listOf(keys: ByteMap, address: number): ListChunks {
-  return keys.object(address) as StoredList
+export function listOf(keys: ByteMap, address: number): ListValue {
+  return keys.object(address) as ListValue
+}
+
+/** `listOf` for writing: a snapshot keeps what it was. */
+export function ownList(keys: ByteMap, address: number): ListValue {
+  const list = listOf(keys, address)
+  list.own()
+  return list
 }
 
 /** Index counted from the head for one that may count from the tail; negative when it is before the head. */
@@ -136,24 +144,8 @@ function packedBytesMax(limit: number): number {
   return 2048 << Math.min(-limit, 5)
 }
 
-/** A list as a map holds it. */
-export class StoredList extends ListChunks implements Container {
-  release(): boolean {
-    this.clear()
-    return true
-  }
-
-  /** A copy of its own. O(bytes). */
-  clone(): StoredList {
-    const twin = new StoredList(this.limit)
-    const chunks = new ListChunkWalk(this)
-    while (chunks.next()) twin.appendListpack(chunks.bytes, chunks.start)
-    return twin
-  }
-}
-
-function newList(call: Call): StoredList {
-  return new StoredList(call.config.values.listMaxListpackSize)
+function newList(call: Call): ListValue {
+  return new ListValue(call.keyspace.heap, call.config.values.listMaxListpackSize)
 }
 
 /** Turns a listpack into chunks if it would be too large with `entries` more elements of `bytes` bytes in all. */
@@ -209,7 +201,7 @@ export function pushArguments(
   const { keys } = db
   const { bytes, starts, ends } = args
   if (address !== 0 && keys.type(address) === Kind.ListChunks) {
-    const list = listOf(keys, address)
+    const list = ownList(keys, address)
     list.limit = call.config.values.listMaxListpackSize
     for (let j = from; j <= to; j++) {
       if (atHead) list.pushHead(bytes, starts[j]!, ends[j]!)
@@ -275,7 +267,7 @@ export function pushElement(
     tellNew(db, args.bytes, keyStart, keyEnd)
   } else list = growList(call, keys, list, end - start, 1)
   if (keys.type(list) === Kind.ListChunks) {
-    const chunks = listOf(keys, list)
+    const chunks = ownList(keys, list)
     chunks.limit = values.listMaxListpackSize
     if (atHead) chunks.pushHead(bytes, start, end)
     else chunks.pushTail(bytes, start, end)
@@ -295,7 +287,7 @@ export function pushElement(
 /** Drops the element at an end, without turning the form. */
 export function dropEnd(keys: ByteMap, address: number, atHead: boolean): number {
   if (keys.type(address) === Kind.ListChunks) {
-    const list = listOf(keys, address)
+    const list = ownList(keys, address)
     if (atHead) list.popHead()
     else list.popTail()
     keys.noteObjectBytes(address)
@@ -311,7 +303,7 @@ export function dropEnd(keys: ByteMap, address: number, atHead: boolean): number
 export function dropRange(keys: ByteMap, address: number, from: number, count: number): number {
   if (count === 0) return address
   if (keys.type(address) === Kind.ListChunks) {
-    listOf(keys, address).removeRange(from, count)
+    ownList(keys, address).removeRange(from, count)
     keys.noteObjectBytes(address)
     return address
   }

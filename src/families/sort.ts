@@ -11,7 +11,7 @@ import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import { chunkBytesMax } from "../structs/list-chunk.ts"
 import { ListChunkWalk } from "../structs/list-chunks.ts"
-import { StoredList } from "./list-value.ts"
+import { ListValue } from "../structs/list-value.ts"
 import { copyElements, elementCount } from "./sort-elements.ts"
 import { SortPattern } from "./sort-lookup.ts"
 import { ascending, orderByScore, orderByText, Texts } from "./sort-order.ts"
@@ -299,7 +299,7 @@ function store(call: Call, sorted: Sorted, options: SortOptions): void {
   const { texts, order, from, to } = sorted
   const { gets } = options
   const key = options.store
-  const list = new StoredList(call.config.values.listMaxListpackSize)
+  const list = new ListValue(call.keyspace.heap, call.config.values.listMaxListpackSize)
   for (let i = from; i < to; i++) {
     const start = texts.start(order[i]!)
     const end = texts.end(order[i]!)
@@ -321,7 +321,7 @@ function store(call: Call, sorted: Sorted, options: SortOptions): void {
 }
 
 /** Stores a list under an absent key, packed if it is short enough. */
-function putList(call: Call, key: number, list: StoredList): void {
+function putList(call: Call, key: number, list: ListValue): void {
   const { args } = call
   const { keys } = call.db
   const chunk = new ListChunkWalk(list)
