@@ -199,7 +199,7 @@ const BY_COMMAND = "client_command"
 
 function pause({ args, now, reply }: Call, engine: Engine): void {
   if (args.count > 4) {
-    reply.error(unknownSubcommandOrArity("pause", "client"))
+    reply.error(unknownSubcommandOrArity(args.latin1(1), "client"))
     return
   }
   if (args.count === 4 && !args.is(3, "write") && !args.is(3, "all")) {
@@ -224,7 +224,7 @@ function unpause({ reply }: Call, engine: Engine): void {
 function unblock({ args, reply }: Call, engine: Engine): void {
   const withError = args.count === 4 && args.is(3, "error")
   if (args.count > 4) {
-    reply.error(unknownSubcommandOrArity("unblock", "client"))
+    reply.error(unknownSubcommandOrArity(args.latin1(1), "client"))
     return
   }
   if (args.count === 4 && !withError && !args.is(3, "timeout")) {

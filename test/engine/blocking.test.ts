@@ -1,0 +1,341 @@
+import { describe, expect, test } from "bun:test"
+import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.ts"
+import { Arguments } from "../../src/resp/arguments.ts"
+import { Client } from "../support/client.ts"
+import { until } from "../support/condition.ts"
+import { play } from "./stage.ts"
+
+describe("waiting as redis-server does it", () => {
+  play("first come, first served", async s => {
+    for (const name of ["a", "b", "c"]) await s.begin(name, "BLPOP", "k", "0")
+    await s.run("x", "RPUSH", "k", "1", "2")
+    await s.end("a")
+    await s.end("b")
+    await s.begin("a", "BRPOP", "k", "0")
+    await s.run("x", "LPUSH", "k", "3", "4", "5")
+    await s.end("c")
+    await s.end("a")
+    await s.run("x", "LRANGE", "k", "0", "-1")
+  })
+
+  play("several keys, one of them twice", async s => {
+    await s.begin("a", "BLPOP", "k1", "k2", "k1", "k3", "0")
+    await s.begin("b", "BLPOP", "k2", "0")
+    await s.run("x", "RPUSH", "k2", "1")
+    await s.end("a")
+    await s.run("x", "RPUSH", "k1", "2")
+    await s.run("x", "RPUSH", "k2", "3")
+    await s.end("b")
+    await s.run("x", "KEYS", "*")
+  })
+
+  play("BLMOVE feeds the next one, and a chain ends where nobody waits", async s => {
+    await s.begin("a", "BLMOVE", "k1", "k2", "LEFT", "RIGHT", "0")
+    await s.begin("b", "BLMOVE", "k2", "k3", "LEFT", "RIGHT", "0")
+    await s.begin("c", "BRPOPLPUSH", "k3", "k4", "0")
+    await s.begin("d", "BLMPOP", "0", "2", "k5", "k4", "LEFT", "COUNT", "5")
+    await s.run("x", "RPUSH", "k1", "v")
+    for (const name of ["a", "b", "c", "d"]) await s.end(name)
+    await s.run("x", "DBSIZE")
+    await s.begin("a", "BLMOVE", "k1", "k1", "LEFT", "RIGHT", "0")
+    await s.run("x", "RPUSH", "k1", "v")
+    await s.end("a")
+    await s.run("x", "LRANGE", "k1", "0", "-1")
+  })
+
+  play("a destination of the wrong type: an error for this one, the element for the next", async s => {
+    await s.run("x", "SET", "string", "v")
+    await s.begin("a", "BLMOVE", "k", "string", "LEFT", "LEFT", "0")
+    await s.begin("b", "BLPOP", "k", "0")
+    await s.run("x", "RPUSH", "k", "v")
+    await s.end("a")
+    await s.end("b")
+  })
+
+  play("keys of other types are not meant", async s => {
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "SET", "k", "v")
+    await s.run("x", "DEL", "k")
+    await s.run("x", "ZADD", "k", "1", "m")
+    await s.run("x", "DEL", "k")
+    await s.run("x", "SADD", "k", "m")
+    await s.pipeline("x", [["MULTI"], ["DEL", "k"], ["RPUSH", "k", "list"], ["EXEC"]])
+    await s.end("a")
+  })
+
+  play("a transaction is served when it is over", async s => {
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.begin("b", "BRPOP", "k", "0")
+    await s.pipeline("x", [["MULTI"], ["RPUSH", "k", "1"], ["LLEN", "k"], ["DEL", "k"], ["EXEC"]])
+    await s.pipeline("x", [["MULTI"], ["RPUSH", "k", "1"], ["RPUSH", "k", "2", "3"], ["LLEN", "k"], ["EXEC"]])
+    await s.end("a")
+    await s.end("b")
+    await s.run("x", "LRANGE", "k", "0", "-1")
+  })
+
+  play("keys that come by other ways", async s => {
+    await s.run("x", "RPUSH", "src", "1")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "RENAME", "src", "k")
+    await s.end("a")
+    await s.run("x", "RPUSH", "src", "1")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "COPY", "src", "k")
+    await s.end("a")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "SORT", "src", "STORE", "k")
+    await s.end("a")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.pipeline("x", [
+      ["SELECT", "1"],
+      ["RPUSH", "k", "moved"],
+      ["MOVE", "k", "0"],
+      ["SELECT", "0"],
+    ])
+    await s.end("a")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.pipeline("x", [
+      ["SELECT", "1"],
+      ["RPUSH", "k", "swapped"],
+      ["SWAPDB", "0", "1"],
+      ["SELECT", "0"],
+    ])
+    await s.end("a")
+  })
+
+  play("what a client sends while it waits is run afterwards, in order", async s => {
+    await s.begin("a", "BLPOP", "k", "0")
+    const a = await s.client("a")
+    a.sendCommand("SET", "after", "1")
+    a.sendCommand("RPUSH", "k", "own")
+    a.sendCommand("BLPOP", "k", "0")
+    a.sendCommand("BLPOP", "k", "0")
+    a.sendCommand("GET", "after")
+    await s.run("x", "GET", "after")
+    await s.run("x", "RPUSH", "k", "1")
+    for (let i = 0; i < 4; i++) await s.end("a")
+    await s.run("x", "RPUSH", "k", "2")
+    await s.end("a")
+    await s.end("a")
+  })
+
+  play("a pipeline that blocks in its middle", async s => {
+    await s.begin("x", "BLPOP", "start", "0")
+    const a = await s.client("a")
+    await s.client("a").then(c => c.plain("PING"))
+    for (const command of [["RPUSH", "start", "go"], ["BLPOP", "k", "0"], ["RPUSH", "done", "1"], ["PING"]]) {
+      a.sendCommand(...command)
+    }
+    await s.end("a")
+    await s.end("x")
+    await s.untilBlocked(1)
+    await s.run("x", "EXISTS", "done")
+    await s.run("x", "RPUSH", "k", "v")
+    for (let i = 0; i < 3; i++) await s.end("a")
+  })
+
+  play("timeouts", async s => {
+    await s.run("a", "BLPOP", "k", "0.01")
+    await s.run("a", "BLMOVE", "k", "d", "LEFT", "LEFT", "0.01")
+    await s.run("a", "BRPOPLPUSH", "k", "d", "0.01")
+    await s.run("a", "BLMPOP", "0.01", "1", "k", "LEFT")
+    await s.run("a", "BLPOP", "k", "-1")
+    await s.run("a", "BLPOP", "k", "x")
+    await s.begin("b", "BLPOP", "k", "0")
+    await s.run("a", "BLPOP", "k", "0.02")
+    await s.run("x", "RPUSH", "k", "v")
+    await s.end("b")
+  })
+
+  play("CLIENT UNBLOCK", async s => {
+    const id = await s.id("a")
+    await s.run("x", "CLIENT", "UNBLOCK", id)
+    for (const how of [[], ["TIMEOUT"], ["error"]]) {
+      await s.begin("a", "BLPOP", "k", "0")
+      await s.run("x", "CLIENT", "UNBLOCK", id, ...how)
+      await s.end("a")
+    }
+    await s.run("x", "CLIENT", "UNBLOCK", id)
+    await s.run("x", "CLIENT", "UNBLOCK", "x")
+    await s.run("x", "CLIENT", "UNBLOCK", id, "NONSENSE")
+    await s.run("x", "CLIENT", "UNBLOCK", id, "ERROR", "MORE")
+    await s.run("x", "CLIENT", "UNBLOCK")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.pipeline("x", [["MULTI"], ["RPUSH", "k", "1"], ["CLIENT", "UNBLOCK", id], ["EXEC"], ["LLEN", "k"]])
+    await s.end("a")
+  })
+
+  play("clients that go while they wait", async s => {
+    for (const name of ["a", "b", "c"]) await s.begin(name, "BLPOP", "k", "0")
+    s.leave("b")
+    await s.untilBlocked(2)
+    await s.run("x", "RPUSH", "k", "1", "2", "3")
+    await s.end("a")
+    await s.end("c")
+    await s.run("x", "LRANGE", "k", "0", "-1")
+    await s.begin("a", "BLPOP", "k2", "0")
+    const id = await s.id("c")
+    await s.begin("c", "BLPOP", "k2", "0")
+    await s.run("x", "CLIENT", "KILL", "ID", id)
+    await s.untilBlocked(1)
+    await s.run("x", "RPUSH", "k2", "1", "2")
+    await s.end("a")
+    await s.run("x", "LRANGE", "k2", "0", "-1")
+  })
+
+  play("a key that has an expiry", async s => {
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.pipeline("x", [["MULTI"], ["RPUSH", "k", "1"], ["PEXPIRE", "k", "0"], ["EXEC"]])
+    await s.run("x", "RPUSH", "k", "2")
+    await s.end("a")
+  })
+
+  play("CLIENT REPLY SKIP and OFF", async s => {
+    const a = await s.client("a")
+    a.sendCommand("CLIENT", "REPLY", "SKIP")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "RPUSH", "k", "1", "2")
+    await s.run("a", "LPOP", "k")
+    a.sendCommand("CLIENT", "REPLY", "OFF")
+    await s.begin("a", "BLPOP", "k", "0")
+    await s.run("x", "RPUSH", "k", "1", "2")
+    await s.run("a", "CLIENT", "REPLY", "ON")
+    await s.run("a", "LPOP", "k")
+  })
+})
+
+/** Waiting clients, counted as the server has them. */
+async function waiters(server: EmbeddedServer, count: number, ...command: (string | number)[]): Promise<Client[]> {
+  const { blocking } = server.server.engine
+  const clients: Client[] = []
+  const before = blocking.size
+  for (let i = 0; i < count; i++) {
+    const client = await Client.connect(server.port)
+    client.sendCommand(...command)
+    clients.push(client)
+    if (i % 100 === 99 || i === count - 1) await until(() => blocking.size === before + i + 1, { intervalMs: 1 })
+  }
+  return clients
+}
+
+describe("no trace is left", () => {
+  function counters(server: EmbeddedServer) {
+    const { blocking, keyspace } = server.server.engine
+    return {
+      waits: blocking.size,
+      timed: blocking.timedSize,
+      keys: blocking.keyCount,
+      needing: blocking.keyCountNeedingKey,
+      interested: keyspace.events.interested,
+    }
+  }
+  const none = { waits: 0, timed: 0, keys: 0, needing: 0, interested: false }
+
+  test("after being served, timing out, disconnecting, being killed", async () => {
+    const clock = new ManualClock(1_700_000_000_000)
+    await using server = await createServer({ clock })
+    const { engine, cron } = server.server
+
+    const [served] = await waiters(server, 1, "BLPOP", "k1", "k2", 10)
+    expect(counters(server)).toEqual({ waits: 1, timed: 1, keys: 2, needing: 0, interested: true })
+    await server.execute("RPUSH", "k2", "v")
+    expect(await served!.readReply().then(String)).toBeDefined()
+    expect(counters(server)).toEqual(none)
+
+    const [late] = await waiters(server, 1, "BLPOP", "k1", "k2", 10)
+    clock.advance(9_999)
+    cron.tick()
+    expect(counters(server).waits).toBe(1)
+    clock.advance(1)
+    cron.tick()
+    expect(counters(server)).toEqual(none)
+    expect((await late!.readReply()).type).toBe("null")
+
+    const [gone] = await waiters(server, 1, "BLPOP", "k1", "k2", 10)
+    gone!.close()
+    await until(() => engine.blocking.size === 0)
+    expect(counters(server)).toEqual(none)
+
+    const [halfClosed] = await waiters(server, 1, "BLPOP", "k1", 0)
+    halfClosed!.end()
+    await until(() => engine.blocking.size === 0)
+    expect(counters(server)).toEqual(none)
+
+    const [killed] = await waiters(server, 1, "BLPOP", "k1", 0)
+    await server.execute("CLIENT", "KILL", "TYPE", "normal")
+    await killed!.closed
+    expect(counters(server)).toEqual(none)
+
+    const all = await waiters(server, 3, "BLPOP", "k1", 0)
+    engine.blocking.unblockAll("UNBLOCKED force unblock from blocking operation, instance state changed", true)
+    for (const client of all) {
+      expect((await client.readReply()).type).toBe("error")
+      await client.closed
+    }
+    expect(counters(server)).toEqual(none)
+  })
+
+  test("of clients that disconnect in random order", async () => {
+    const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+    console.log(`seed ${seed}`)
+    let state = seed
+    const random = (below: number) => {
+      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
+      return state % below
+    }
+    await using server = await createServer()
+    const { engine } = server.server
+    const clients: Client[] = []
+    for (let i = 0; i < 200; i++) {
+      const keys = Array.from({ length: 1 + random(4) }, () => `k${random(20)}`)
+      clients.push(...(await waiters(server, 1, "BLPOP", ...keys, random(2) * 1000)))
+    }
+    let expected = clients.length
+    while (clients.length > 0) {
+      const [client] = clients.splice(random(clients.length), 1)
+      client!.close()
+      expected--
+      await until(() => engine.blocking.size <= expected, { intervalMs: 0 })
+    }
+    expect(counters(server)).toEqual(none)
+  })
+})
+
+test("ten thousand waiters: served in order, each with one element", async () => {
+  await using server = await createServer()
+  const { engine } = server.server
+  const order: number[] = []
+  // Without sockets, so that the number of open files does not matter.
+  const count = 10_000
+  for (let i = 0; i < count; i++) {
+    const client = engine.clients.create()
+    client.transport = {
+      write: (_bytes, _start, length) => {
+        order.push(i)
+        return length
+      },
+      end() {},
+      terminate() {},
+      pause() {},
+      resume() {},
+      remoteAddress: "?",
+      localAddress: "?",
+      fd: -1,
+      isUnix: false,
+    }
+    engine.output.open(client)
+    const args = new Arguments()
+    args.assign(["BLPOP", "k", i % 2 === 0 ? "0" : "1000"])
+    engine.execute(client, args)
+    engine.output.open(undefined)
+  }
+  expect(engine.blocking.size).toBe(count)
+  expect(engine.blocking.timedSize).toBe(count / 2)
+  await server.execute("RPUSH", "k", "only")
+  expect(order).toEqual([0])
+  const elements = Array.from({ length: count }, (_, i) => String(i))
+  await server.execute("RPUSH", "k", ...elements)
+  expect(order).toEqual(Array.from({ length: count }, (_, i) => i))
+  expect(engine.blocking.size).toBe(0)
+  expect(await server.execute("LLEN", "k")).toBe(1)
+})
