@@ -20,6 +20,11 @@ import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
 import { setRandomCommands } from "./families/set-random.ts"
 import { sortCommands } from "./families/sort.ts"
+import { streamCommands } from "./families/stream.ts"
+import { streamClaimCommands } from "./families/stream-claim.ts"
+import { streamGroupCommands } from "./families/stream-group.ts"
+import { streamInfoCommands } from "./families/stream-info.ts"
+import { streamReadCommands } from "./families/stream-read.ts"
 import { stringCommands } from "./families/string.ts"
 import { sortedSetCommands } from "./families/zset.ts"
 import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
@@ -54,4 +59,9 @@ export const families: readonly (readonly CommandSpec[])[] = [
   sortedSetPopCommands,
   sortedSetWalkCommands,
   sortedSetAlgebraCommands,
+  streamCommands,
+  streamReadCommands,
+  streamGroupCommands,
+  streamClaimCommands,
+  streamInfoCommands,
 ]
