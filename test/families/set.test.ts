@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test"
+import { SetCursor } from "../../src/families/set-value.ts"
 import { createServer, type EmbeddedServer } from "../../src/index.ts"
+import type { ByteMap } from "../../src/structs/byte-map.ts"
 import { Random, runSeed } from "../support/random.ts"
 import { Probe } from "./string-probe.ts"
 
@@ -283,5 +285,58 @@ describe("sets: what is told", () => {
     while (keyspace.freeSlice());
     expect(keyspace.bytes - before).toBeLessThan(64 * 1024)
     expect(keyspace.heap.bytesUsed).toBeLessThan(256 * 1024)
+  })
+})
+
+describe("a snapshot", () => {
+  test("keeps sets as they were", async () => {
+    await using server = await createServer({ config: { "set-max-listpack-entries": 20 }, seed: runSeed })
+    const { heap, databases } = server.server.engine.keyspace
+    const contents = new Map<string, string[]>([
+      ["ints", Array.from({ length: 100 }, (_, i) => String(i))],
+      ["packed", Array.from({ length: 19 }, (_, i) => `m${i}`)],
+      ["table", Array.from({ length: 5000 }, (_, i) => `m${i}`)],
+      ["popped", Array.from({ length: 3000 }, (_, i) => `m${i}`)],
+    ])
+    for (const [key, all] of contents) {
+      for (let at = 0; at < all.length; at += 500) await server.execute("SADD", key, ...all.slice(at, at + 500))
+    }
+    heap.freeze()
+    const frozen = databases[0]!.keys.frozenView()
+    for (const key of contents.keys()) {
+      await server.execute("SREM", key, "m3", "3", "m77")
+      await server.execute("SADD", key, "-5", "new", "1000000")
+      await server.execute("SPOP", key, 4)
+      await server.execute("SMOVE", key, "elsewhere", "m9")
+      await server.execute("SPOP", key)
+    }
+    await server.execute("SPOP", "popped", 2990)
+    await server.execute("SUNIONSTORE", "table", "packed", "ints")
+    const addresses: number[] = []
+    frozen.scan(0, 100, addresses)
+    expect(addresses.length).toBe(contents.size)
+    const cursor = new SetCursor()
+    for (const address of addresses) {
+      const container = frozen.read(address)
+      const key = Buffer.from(frozen.keyBytes.subarray(frozen.keyStart, frozen.keyEnd)).toString()
+      const seen: string[] = []
+      if (container === undefined) {
+        cursor.openPacked(frozen.type(address), frozen.valueBytes, frozen.valueStart)
+        while (cursor.next()) seen.push(Buffer.from(cursor.bytes.subarray(cursor.start, cursor.end)).toString())
+      } else {
+        const map = (container as ByteMap).frozenView()
+        const members: number[] = []
+        let at = 0
+        do at = map.scan(at, 1000, members)
+        while (at !== 0)
+        for (const member of members) {
+          map.read(member)
+          seen.push(Buffer.from(map.keyBytes.subarray(map.keyStart, map.keyEnd)).toString())
+        }
+      }
+      expect([key, seen.sort()]).toEqual([key, contents.get(key)!.sort()])
+    }
+    heap.thaw()
+    expect(await server.execute("SCARD", "popped")).toBeLessThan(10)
   })
 })
