@@ -9,10 +9,11 @@ import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel } from "./engine/engine.ts"
-import { pauseGate, waitingClientCommands } from "./engine/pause.ts"
+import { pauseGate, waitingClientCommands, waitingInfo } from "./engine/pause.ts"
 import { pubsubCommands, subscribedGate } from "./engine/pubsub-commands.ts"
 import { serverCommands } from "./engine/server-commands.ts"
 import { Cron } from "./engine/tick.ts"
+import { trackingCommands } from "./engine/tracking-commands.ts"
 import { queueGate, transactionCommands } from "./engine/transaction.ts"
 import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
@@ -67,7 +68,7 @@ export class Server {
       connectionCommands(() => this.engine),
       clientCommands(
         () => this.engine,
-        waitingClientCommands(() => this.engine),
+        [...waitingClientCommands(() => this.engine), ...trackingCommands(() => this.engine)],
       ),
       transactionCommands(() => this.engine),
       pubsubCommands(() => this.engine),
@@ -110,10 +111,20 @@ export class Server {
       pause: () => new Promise(resolve => setImmediate(resolve)),
     })
     this.observer.info.provide("persistence", () => this.persistence.info())
+    this.observer.info.provide("clients", () => waitingInfo(engine))
+    this.observer.info.provide("stats", () => [
+      ["pubsub_channels", engine.pubsub.channels.size],
+      ["pubsub_patterns", engine.pubsub.patternCount],
+      ["pubsubshard_channels", engine.pubsub.shards.size],
+      ["tracking_total_keys", engine.tracking.keyCount],
+      ["tracking_total_items", engine.tracking.itemCount],
+      ["tracking_total_prefixes", engine.tracking.prefixCount],
+    ])
     this.cron = new Cron(engine)
     this.cron.onTick.push(() => this.observer.sample())
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.pause.expireDue())
+    this.cron.onTick.push(() => this.engine.tracking.shrink())
     Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
   }

@@ -11,7 +11,7 @@ import type { Arguments } from "../resp/arguments.ts"
 import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
-/** Of the fast commands one in this many is timed, and counts for all of them; and the first of each. */
+/** Of the cheap commands one in this many is timed, and counts for all of them; and the first of each. */
 const TIMED_ONE_IN = 16
 const ERROR_BYTE = 45
 
@@ -52,8 +52,7 @@ export class Caller {
     const replyAt = reply.at
     const dirty = events.dirty
     const outerReplaced = propagator.replaced
-    const timed =
-      this.timesAll || (command.flagBits & Flag.Fast) === 0 || command.calls === 0 || ++this.untimed >= TIMED_ONE_IN
+    const timed = this.timesAll || !command.isCheap || command.calls === 0 || ++this.untimed >= TIMED_ONE_IN
     const startedAt = timed ? engine.clock.monotonicMicros() : 0
     this.depth++
     propagator.open()
@@ -86,7 +85,7 @@ export class Caller {
     retrying: boolean,
   ): void {
     const usec = this.engine.clock.monotonicMicros() - startedAt
-    const sampled = (command.flagBits & Flag.Fast) !== 0 && !this.timesAll && this.untimed >= TIMED_ONE_IN
+    const sampled = command.isCheap && !this.timesAll && this.untimed >= TIMED_ONE_IN
     if (sampled) {
       // Stands for the untimed ones before it as well; they were fast commands all, of one mix or another.
       command.usec += usec * TIMED_ONE_IN

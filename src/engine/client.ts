@@ -7,6 +7,7 @@ import type { RegisteredCommand } from "../command/registry.ts"
 import type { Database } from "../keyspace/db.ts"
 import { RequestParser } from "../resp/request-parser.ts"
 import type { Subscriptions } from "./pubsub.ts"
+import type { TrackingState } from "./tracking.ts"
 import type { Transaction } from "./transaction.ts"
 
 /** What the engine asks of a socket; net/ implements it. */
@@ -93,7 +94,7 @@ export class Client implements CallClient {
   /** State of subsystems, made when first needed, so that an idle client stays small. */
   transaction: Transaction | undefined
   subscriptions: Subscriptions | undefined
-  tracking: unknown
+  tracking: TrackingState | undefined
   waiting: unknown
 
   constructor(id: number, db: Database, now: number) {

@@ -24,6 +24,7 @@ import { Propagator } from "./propagate.ts"
 import { PubSub } from "./pubsub.ts"
 import { publishNotifications } from "./pubsub-commands.ts"
 import { Resumption } from "./resumption.ts"
+import { Tracking } from "./tracking.ts"
 import { Transactions } from "./transaction.ts"
 
 /** Takes what is propagated: the append-only file, the replication backlog. */
@@ -78,6 +79,7 @@ export class Engine {
   /** Clients that may go on at the end of the tick. */
   readonly resumption: Resumption
   readonly pubsub: PubSub
+  readonly tracking: Tracking
   /** Checks AUTH and HELLO AUTH. */
   authenticator: Authenticator
 
@@ -117,8 +119,6 @@ export class Engine {
     nothing
   /** After each top-level command that changed something: keys may have become ready for blocked clients. */
   afterChange: () => void = nothing
-  /** What waits until the running top-level command has replied. */
-  readonly afterReply: (() => void)[] = []
   /** What is left to do before the replies of a tick leave. */
   readonly onTickEnd: (() => void)[] = []
   /** What subsystems add to CLIENT LIST. */
@@ -154,6 +154,7 @@ export class Engine {
     this.pause = new Pause(this)
     this.pubsub = new PubSub(this)
     publishNotifications(this)
+    this.tracking = new Tracking(this)
     this.startedAt = this.clock.wall()
     this.refreshTime()
   }
@@ -177,7 +178,7 @@ export class Engine {
       this.lastDirty = this.keyspace.events.dirty
       this.afterChange()
     }
-    for (let i = 0; i < this.afterReply.length; i++) this.afterReply[i]!()
+    this.output.flushLate()
   }
 
   /** Makes sure that the tick will be ended. */

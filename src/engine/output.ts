@@ -22,6 +22,7 @@ export class Output {
   /** Writes to sockets. */
   writes = 0
 
+  private readonly late: { client: Client; bytes: Uint8Array }[] = []
   private owners: (Client | undefined)[] = []
   private starts: number[] = []
   private ends: number[] = []
@@ -68,6 +69,21 @@ export class Output {
     return true
   }
 
+  /**
+   * A message of its own to any client. To the one whose command is running it goes when that has replied (`flushLate`), so
+   * that a message never lands inside a reply.
+   */
+  send(client: Client, bytes: Uint8Array): void {
+    if (client === this.open_) this.late.push({ client, bytes })
+    else this.push(client, bytes)
+  }
+
+  /** Messages that waited for the running command's reply. */
+  flushLate(): void {
+    if (this.late.length === 0) return
+    for (const { client, bytes } of this.late.splice(0)) this.push(client, bytes)
+  }
+
   /** Writes complete bytes to a client other than the one being served, keeping the order of things. */
   push(client: Client, bytes: Uint8Array): void {
     const before = this.open(client)
@@ -95,7 +111,7 @@ export class Output {
     for (let i = 0; i < this.count; i++) {
       const client = this.owners[i]!
       this.owners[i] = undefined
-      this.send(client, bytes, this.starts[i]!, this.ends[i]!)
+      this.hand(client, bytes, this.starts[i]!, this.ends[i]!)
     }
     this.count = 0
     this.writer.reset()
@@ -124,7 +140,7 @@ export class Output {
     return pending.length === 0
   }
 
-  private send(client: Client, bytes: Uint8Array, start: number, end: number): void {
+  private hand(client: Client, bytes: Uint8Array, start: number, end: number): void {
     const { transport } = client
     if (transport === undefined || client.gone) return
     let taken = 0

@@ -69,6 +69,10 @@ export class Pause {
     return until
   }
 
+  get remainingMs(): number {
+    return Math.max(0, this.untilMs - this.engine.keyspace.now)
+  }
+
   /** Commands held back. */
   get size(): number {
     return this.waiting.size
@@ -153,6 +157,20 @@ export function pauseGate(
   if ((engine.conditions & EngineCondition.Paused) === 0 || !engine.pause.holds(client, command)) return undefined
   engine.pause.postpone(client, args)
   return HANDLED
+}
+
+/** What INFO tells of clients that wait or watch. */
+export function waitingInfo({ blocking, pause, transactions }: Engine): [string, string | number][] {
+  return [
+    ["watching_clients", transactions.watches.watcherCount],
+    ["clients_in_timeout_table", blocking.timedSize],
+    ["total_watched_keys", transactions.watches.size],
+    ["total_blocking_keys", blocking.keyCount],
+    ["total_blocking_keys_on_nokey", blocking.keyCountNeedingKey],
+    ["paused_reason", pause.reason],
+    ["paused_actions", pause.mode],
+    ["paused_timeout_milliseconds", pause.remainingMs],
+  ]
 }
 
 /** Subcommands of CLIENT. */

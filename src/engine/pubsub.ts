@@ -44,7 +44,6 @@ export class PubSub {
   private readonly patterns = new Map<string, Pattern>()
   private readonly engine: Engine
   private readonly encoder = new ReplyWriter()
-  private late: { client: Client; message: Uint8Array }[] = []
 
   constructor(engine: Engine) {
     this.engine = engine
@@ -57,7 +56,6 @@ export class PubSub {
       details.patterns = subscriptions.patterns.size
       details.shardChannels = subscriptions.shards.size
     })
-    engine.afterReply.push(() => this.deliverLate())
   }
 
   get patternCount(): number {
@@ -171,24 +169,16 @@ export class PubSub {
   private deliver(subscribers: ReadonlySet<Client> | undefined, word: string, parts: readonly Uint8Array[]): number {
     if (subscribers === undefined) return 0
     const { output } = this.engine
-    const running = output.current
     let plain: Uint8Array | undefined
     let pushed: Uint8Array | undefined
     for (const client of subscribers) {
       let message: Uint8Array
       if (client.protocol === 3) message = pushed ??= this.encode(true, word, parts)
       else message = plain ??= this.encode(false, word, parts)
-      if (client === running) this.late.push({ client, message })
-      else output.push(client, message)
+      output.send(client, message)
     }
     if (subscribers.size > 0) this.engine.wakeTick()
     return subscribers.size
-  }
-
-  private deliverLate(): void {
-    if (this.late.length === 0) return
-    const { output } = this.engine
-    for (const { client, message } of this.late.splice(0)) output.push(client, message)
   }
 
   private encode(resp3: boolean, word: string, parts: readonly Uint8Array[]): Uint8Array {

@@ -214,7 +214,7 @@ function clients(engine: Engine): InfoField[] {
     ["client_recent_max_input_buffer", input],
     ["client_recent_max_output_buffer", output],
     ["blocked_clients", blocked],
-    ["tracking_clients", 0],
+    ["tracking_clients", engine.tracking.clientCount],
     ["pubsub_clients", subscribed],
     ["watching_clients", watching],
     ["clients_in_timeout_table", 0],

@@ -1,4 +1,4 @@
-/** ioredis as applications use it: its ready check, pipelines, transactions, scripts, pub/sub, blocking, streams. */
+/** ioredis as applications use it: its ready check, pipelines, transactions, pub/sub, blocking, streams. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test"
 import { Redis } from "ioredis"
 import { until } from "../support/condition.ts"
@@ -80,15 +80,6 @@ test("transactions, and their failure when a watched key changed", async () => {
   await other.set("a", 10)
   expect(await redis.multi().incr("a").exec()).toBeNull()
   expect(await redis.get("a")).toBe("10")
-})
-
-test("scripts by their digest, loaded on NOSCRIPT", async () => {
-  redis.defineCommand("addAll", { numberOfKeys: 1, lua: "return redis.call('incrby', KEYS[1], ARGV[1] + ARGV[2])" })
-  const scripted = redis as Redis & { addAll(key: string, a: number, b: number): Promise<number> }
-  expect(await scripted.addAll("n", 2, 3)).toBe(5)
-  expect(await scripted.addAll("n", 2, 3)).toBe(10)
-  await redis.script("FLUSH")
-  expect(await scripted.addAll("n", 2, 3)).toBe(15)
 })
 
 test("publish and subscribe, by name and by pattern", async () => {

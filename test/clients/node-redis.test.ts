@@ -1,6 +1,6 @@
 /** node-redis as applications use it, in RESP3 and RESP2. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test"
-import { createClient, defineScript, WatchError } from "redis"
+import { createClient, WatchError } from "redis"
 import { until } from "../support/condition.ts"
 import { type BundisProcess, startBundis } from "../support/process.ts"
 
@@ -10,21 +10,8 @@ beforeAll(async () => {
 })
 afterAll(() => server[Symbol.asyncDispose]())
 
-const scripts = {
-  add: defineScript({
-    SCRIPT: "return redis.call('incrby', KEYS[1], ARGV[1])",
-    NUMBER_OF_KEYS: 1,
-    parseCommand: (parser, key: string, by: number) => {
-      parser.pushKey(key)
-      parser.push(String(by))
-    },
-    transformReply: (reply: unknown) => Number(reply),
-  }),
-}
-
 describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
-  const open = () =>
-    createClient({ RESP, scripts, name: "application", socket: { port: server.port, host: "127.0.0.1" } })
+  const open = () => createClient({ RESP, name: "application", socket: { port: server.port, host: "127.0.0.1" } })
   let client: ReturnType<typeof open>
   const complaints: Error[] = []
 
@@ -104,11 +91,6 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
     await other.set("a", "10")
     expect(client.multi().incr("a").exec()).rejects.toBeInstanceOf(WatchError)
     await until(async () => (await other.get("a")) === "10")
-  })
-
-  test("scripts by their digest", async () => {
-    expect(await client.add("n", 5)).toBe(5)
-    expect(await client.add("n", 5)).toBe(10)
   })
 
   test("publish and subscribe, by name, by pattern and by shard", async () => {

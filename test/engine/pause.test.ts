@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { createServer, ManualClock } from "../../src/index.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
-import { play } from "./stage.ts"
+import { play, Stage } from "./stage.ts"
 
 describe("pauses as redis-server makes them", () => {
   play("of writing commands", async s => {
@@ -67,15 +67,6 @@ describe("pauses as redis-server makes them", () => {
     await s.run("x", "GET", "k")
   })
 
-  play("CLIENT UNBLOCK does not end it", async s => {
-    const id = await s.id("a")
-    await s.run("x", "CLIENT", "PAUSE", "100000", "WRITE")
-    await s.begin("a", "SET", "k", "1")
-    await s.run("x", "CLIENT", "UNBLOCK", id)
-    await s.run("x", "CLIENT", "UNPAUSE")
-    await s.end("a")
-  })
-
   play("errors", async s => {
     await s.run("a", "CLIENT", "PAUSE")
     await s.run("a", "CLIENT", "PAUSE", "-1")
@@ -104,6 +95,24 @@ test("the data stands still: nothing expires by itself", async () => {
   expect(engine.pause.mode).toBe("none")
   expect(engine.keyspace.expiryPaused).toBe(false)
   expect(await server.execute("DBSIZE")).toBe(0)
+})
+
+test("CLIENT UNBLOCK does not end the wait of a paused client", async () => {
+  await using server = await createServer()
+  await using stage = new Stage(server.port)
+  const id = await stage.id("a")
+  await stage.run("x", "CLIENT", "PAUSE", "100000", "WRITE")
+  await stage.begin("a", "SET", "k", "1")
+  await stage.run("x", "CLIENT", "UNBLOCK", id)
+  await stage.run("x", "CLIENT", "UNBLOCK", id, "ERROR")
+  await stage.run("x", "CLIENT", "UNPAUSE")
+  expect((await (await stage.client("a")).readReply()).type).toBe("simple")
+  expect(stage.seen).toEqual([
+    ["x", "OK"],
+    ["x", 0],
+    ["x", 0],
+    ["x", "OK"],
+  ])
 })
 
 test("modes, reasons and ends", async () => {
