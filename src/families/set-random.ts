@@ -8,7 +8,7 @@
 import { INT64_MIN } from "../bytes/int64.ts"
 import type { Prng } from "../bytes/prng.ts"
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, NOT_POSITIVE, SYNTAX } from "../command/errors.ts"
+import { NOT_INTEGER, NOT_POSITIVE, OUT_OF_RANGE_VALUE, SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
@@ -29,6 +29,8 @@ const CHOOSE_DRAWS_BELOW = 3
 const WALKED_TABLE_MEMBERS_MAX = 32
 /** A reply of SRANDMEMBER with repetitions stops here, as an error. */
 const REPLY_BYTES_MAX = 1 << 30
+/** What the shortest member takes in a reply. */
+const BULK_BYTES_MIN = 6
 
 export const setRandomCommands: readonly CommandSpec[] = [
   {
@@ -256,7 +258,8 @@ function chooseMany(call: Call): void {
   }
   random = call.keyspace.random
   const size = setSize(keys, address)
-  if (count < 0) chooseRepeatedly(call, address, size, -count)
+  if (-count > REPLY_BYTES_MAX / BULK_BYTES_MIN) reply.error(OUT_OF_RANGE_VALUE)
+  else if (count < 0) chooseRepeatedly(call, address, size, -count)
   else if (count >= size) {
     reply.array(size)
     cursor.open(keys, address)
@@ -287,7 +290,7 @@ function chooseRepeatedly(call: Call, address: number, size: number, count: numb
     reply.bulk(memberBytes, memberStart, memberEnd)
     if (reply.at - from > REPLY_BYTES_MAX) {
       reply.at = from
-      reply.error("ERR the reply to SRANDMEMBER would be too large")
+      reply.error(OUT_OF_RANGE_VALUE)
       return
     }
   }
