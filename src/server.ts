@@ -112,7 +112,6 @@ export class Server {
     })
     this.observer.info.provide("persistence", () => this.persistence.info())
     this.observer.info.provide("clients", () => waitingInfo(engine))
-    this.observer.info.provide("clients", () => waitingInfo(engine))
     this.observer.info.provide("stats", () => [
       ["pubsub_channels", engine.pubsub.channels.size],
       ["pubsub_patterns", engine.pubsub.patternCount],
