@@ -100,8 +100,19 @@ export function seenConsumer(call: Call, group: Group, i: number, key: number): 
 
 /** What commands say that need both a key and a group. */
 export function noSuchGroup(call: Call, key: number, group: number, more = ""): void {
-  const { args, reply } = call
-  reply.error(`NOGROUP No such key '${args.latin1(key)}' or consumer group '${args.latin1(group)}'${more}`)
+  call.reply.error(`NOGROUP No such key '${quoted(call, key)}' or consumer group '${quoted(call, group)}'${more}`)
+}
+
+/** What commands say that need a group of a stream that is there. */
+export function noSuchGroupOf(call: Call, key: number, group: number): void {
+  call.reply.error(`NOGROUP No such consumer group '${quoted(call, group)}' for key name '${quoted(call, key)}'`)
+}
+
+/** An argument as errors quote it: up to a zero byte. */
+export function quoted(call: Call, i: number): string {
+  const text = call.args.latin1(i)
+  const end = text.indexOf("\0")
+  return end === -1 ? text : text.slice(0, end)
 }
 
 // ---------------------------------------------------------------------------------------------- ids in arguments

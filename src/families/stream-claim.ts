@@ -16,6 +16,7 @@ import {
   hasEntry,
   isId,
   noSuchGroup,
+  quoted,
   readId,
   readRangeEnd,
   readRangeStart,
@@ -213,7 +214,7 @@ class ClaimOptions {
       } else if (more && args.is(i, "lastid")) {
         if (!readId(call, ++i, this.lastId)) return false
       } else {
-        reply.error(`ERR Unrecognized XCLAIM option '${args.latin1(i)}'`)
+        reply.error(`ERR Unrecognized XCLAIM option '${quoted(call, i)}'`)
         return false
       }
     }

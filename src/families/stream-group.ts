@@ -10,7 +10,9 @@ import {
   createStream,
   groupOf,
   isCharacter,
+  noSuchGroupOf,
   notifyStream,
+  quoted,
   readAnyId,
   readId,
   readIds,
@@ -261,7 +263,7 @@ function readOptions(call: Call, isCreate: boolean): boolean {
 }
 
 function refuse(call: Call): void {
-  call.reply.error(unknownSubcommandOrArity(call.args.latin1(1), "xgroup"))
+  call.reply.error(unknownSubcommandOrArity(quoted(call, 1), "xgroup"))
 }
 
 /** The stream; undefined after having answered with an error. */
@@ -273,11 +275,8 @@ function existing(call: Call): StreamValue | undefined {
 
 /** The group, to be written; undefined after having answered with an error. */
 function existingGroup(call: Call, value: StreamValue): Group | undefined {
-  const { args, reply } = call
   const group = writableGroup(call, value, GROUP)
-  if (group === undefined) {
-    reply.error(`NOGROUP No such consumer group '${args.latin1(GROUP)}' for key name '${args.latin1(KEY)}'`)
-  }
+  if (group === undefined) noSuchGroupOf(call, KEY, GROUP)
   return group
 }
 

@@ -9,7 +9,7 @@ import { type Consumer, ENTRIES_READ_UNKNOWN, type Group, PendingEntry } from ".
 import { StreamId } from "../structs/stream-id.ts"
 import type { StreamLog } from "../structs/stream-log.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
-import { groupOf, lastLiveId, readStream, replyEntryOf, replyId, replyRange } from "./stream-access.ts"
+import { groupOf, lastLiveId, noSuchGroupOf, readStream, replyEntryOf, replyId, replyRange } from "./stream-access.ts"
 import { lagOf } from "./stream-lag.ts"
 
 const KEY = 2
@@ -131,12 +131,12 @@ function xinfoGroups(call: Call): void {
 }
 
 function xinfoConsumers(call: Call): void {
-  const { args, now, reply } = call
+  const { now, reply } = call
   const value = existing(call)
   if (value === undefined) return
   const group = groupOf(call, value, GROUP)
   if (group === undefined) {
-    reply.error(`NOGROUP No such consumer group '${args.latin1(GROUP)}' for key name '${args.latin1(KEY)}'`)
+    noSuchGroupOf(call, KEY, GROUP)
     return
   }
   const consumers = group.sortedConsumers()
