@@ -171,7 +171,13 @@ function readCondition(call: Call): number {
   for (let i = 3; i < args.count; i++) {
     const bit = args.is(i, "nx") ? NX : args.is(i, "xx") ? XX : args.is(i, "gt") ? GT : args.is(i, "lt") ? LT : 0
     if (bit === 0) {
-      reply.error(`ERR Unsupported option ${args.latin1(i).split("\0", 1)[0]}`)
+      // Shown up to a zero byte, as everything is that Redis formats, and without line ends behind.
+      reply.error(
+        `ERR Unsupported option ${args
+          .latin1(i)
+          .split("\0", 1)[0]!
+          .replace(/[\r\n]+$/, "")}`,
+      )
       return -1
     }
     bits |= bit

@@ -23,6 +23,11 @@ const large: Record<string, { write: (string | number)[]; read: string[]; change
     read: ["ZRANGE", "0", "-1", "WITHSCORES"],
     change: ["ZREM", "zset", "m1"],
   },
+  stream: {
+    write: ["XADD", "stream", "1-1", "field", "value"],
+    read: ["XRANGE", "-", "+"],
+    change: ["XADD", "stream", "2-1", "field", "value"],
+  },
 }
 
 async function readAll(probe: Probe, key: string, read: readonly string[]): Promise<string> {

@@ -7,7 +7,12 @@ const writing = {
   "HSET key (field value)...": 3,
   "EXPIRE key seconds": 2,
 }
-const writingMore = { "SADD key member...": 3 }
+const writingMore = {
+  "SADD key member...": 2,
+  "RPUSH key value...": 2,
+  "ZADD key (score member)...": 2,
+  "XADD key ('1-1'|'2-1'|'3-1') field value": 1,
+}
 
 oracleFamily("keys", {
   commands: {
@@ -43,6 +48,10 @@ oracleFamily("keys and databases", {
     "MOVE key database": 6,
     "SELECT (0|1|2)": 3,
     "SWAPDB database database": 2,
+    "LPOP key": 1,
+    "HDEL key field": 1,
+    "ZPOPMIN key": 1,
+    "SORT key ALPHA": 1,
     "FLUSHDB [ASYNC|SYNC]": 1,
     "FLUSHALL [ASYNC|SYNC]": 1,
     "KEYS '*'": 2,
@@ -53,6 +62,6 @@ oracleFamily("keys and databases", {
         ? random.pick(["-1", "16", "x", "", "2147483648", "-2147483649", "99999999999999999999"])
         : String(random.below(3)),
   },
-  looser: { KEYS: { unordered: true } },
+  looser: { KEYS: { unordered: true }, ZPOPMIN: { doubles: true } },
   otherTypes: false,
 })
