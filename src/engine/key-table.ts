@@ -5,6 +5,7 @@
  * A Map from the keyed hash to the first entry; entries of one hash are chained.
  */
 
+import { copyOf } from "../bytes/compare.ts"
 import type { KeyedHash } from "../bytes/siphash.ts"
 import type { Database } from "../keyspace/db.ts"
 
@@ -57,7 +58,7 @@ export class KeyTable<Entry extends KeyEntry> {
     const found = this.find(db, key, start, end)
     if (found !== undefined) return found
     const hash = this.hash(db, key, start, end)
-    const entry = new this.make(db, key.slice(start, end), hash)
+    const entry = new this.make(db, copyOf(key, start, end), hash)
     entry.chained = this.heads.get(hash)
     this.heads.set(hash, entry)
     this.size++
