@@ -10,7 +10,7 @@ import { NOT_POSITIVE, SYNTAX, TIMEOUT_NEGATIVE, TIMEOUT_NOT_FLOAT } from "../co
 import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
-import { replyScore } from "./zset-score.ts"
+import { replyMember, replyScore } from "./zset-score.ts"
 import { cursor, tellRemoved, zset } from "./zset-value.ts"
 
 const TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range"
@@ -125,17 +125,19 @@ function popFromKey(call: Call, highest: boolean): void {
 function popMembers(call: Call, key: number, count: number, highest: boolean, nested: boolean): void {
   const { reply } = call
   const { size } = zset
+  zset.beginCut()
   cursor.seek(zset, highest ? size - 1 : 0)
   for (let i = 0; i < count; i++) {
     if (nested) reply.array(2)
-    reply.bulk(cursor.bytes, cursor.start, cursor.end)
+    replyMember(reply, cursor.bytes, cursor.start, cursor.end)
     replyScore(reply, cursor.score)
+    zset.cutMember(cursor)
     if (i === count - 1) break
     if (highest) cursor.previous()
     else cursor.next()
   }
   cursor.release()
-  zset.removeRange(highest ? size - count : 0, count)
+  zset.endCut(highest ? size - count : 0, count)
   tellRemoved(call, key, count, highest ? "zpopmax" : "zpopmin")
 }
 

@@ -8,7 +8,7 @@ import type { Call } from "../command/context.ts"
 import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { result } from "./zset-result.ts"
-import { LexBound, replyScore, ScoreRange } from "./zset-score.ts"
+import { LexBound, replyMember, replyScore, ScoreRange } from "./zset-score.ts"
 import { cursor, tellRemoved, zset } from "./zset-value.ts"
 
 const NOT_SCORES = "ERR min or max is not a float"
@@ -333,7 +333,7 @@ function replyRange(call: Call, givenBy: By, givenDirection: Direction): void {
   cursor.seek(zset, reversed ? from + count - 1 : from)
   for (let left = count; ; ) {
     if (nested) reply.array(2)
-    reply.bulk(cursor.bytes, cursor.start, cursor.end)
+    replyMember(reply, cursor.bytes, cursor.start, cursor.end)
     if (withScores) replyScore(reply, cursor.score)
     if (--left === 0) break
     if (reversed) cursor.previous()

@@ -11,6 +11,10 @@ const BRACKET = 0x5b
 const PLUS = 0x2b
 const MINUS = 0x2d
 
+/** Members up to this long have a length of two digits. */
+const SHORT_MEMBER_BYTES_MAX = 99
+const SHORT_FRAME_BYTES = 8
+
 const text = new Uint8Array(DOUBLE_TEXT_BYTES_MAX)
 
 /** A score as a reply: a double of RESP3, a bulk of RESP2. Allocates nothing for integers and short decimals. */
@@ -25,6 +29,35 @@ export function replyScore(reply: ReplyWriter, score: number): void {
   const at = writeDouble(bytes, reply.at + 1, score)
   bytes[at] = 13
   bytes[at + 1] = 10
+  reply.at = at + 2
+}
+
+/** A member as a bulk. Written out by hand for short ones: this is what ranges spend their time on. */
+export function replyMember(reply: ReplyWriter, bytes: Uint8Array, start: number, end: number): void {
+  const length = end - start
+  if (length > SHORT_MEMBER_BYTES_MAX) {
+    reply.bulk(bytes, start, end)
+    return
+  }
+  reply.ensure(length + SHORT_FRAME_BYTES)
+  const out = reply.bytes
+  let at = reply.at
+  out[at] = 0x24
+  if (length < 10) {
+    out[at + 1] = 48 + length
+    at += 2
+  } else {
+    const tens = (length / 10) | 0
+    out[at + 1] = 48 + tens
+    out[at + 2] = 48 + length - tens * 10
+    at += 3
+  }
+  out[at] = 13
+  out[at + 1] = 10
+  at += 2
+  for (let i = start; i < end; i++) out[at++] = bytes[i]!
+  out[at] = 13
+  out[at + 1] = 10
   reply.at = at + 2
 }
 

@@ -206,8 +206,9 @@ export class OpenZset {
 
   /** Rank of the first member in a range of scores, and rank behind the last one, in `low` and `high` (low >= high: empty). */
   findScores(range: ScoreRange): void {
-    this.low = this.countBelow(range.min, range.minExclusive)
-    this.high = this.countBelow(range.max, !range.maxExclusive)
+    const { min, max, minExclusive, maxExclusive } = range
+    this.low = min === Number.NEGATIVE_INFINITY && !minExclusive ? 0 : this.countBelow(min, minExclusive)
+    this.high = max === Number.POSITIVE_INFINITY && !maxExclusive ? this.size : this.countBelow(max, !maxExclusive)
   }
 
   /** As `findScores`, for a range of members. */
@@ -281,6 +282,23 @@ export class OpenZset {
   /** Removes the members of ranks [from, from + count), all of which exist. */
   removeRange(from: number, count: number): void {
     if (this.table !== undefined) this.table.removeRange(from, count)
+    else this.takePairs(lpSeek(this.bytes, this.at, from * 2), count)
+  }
+
+  /**
+   * Removing members while they are read: `beginCut`, then `cutMember` for each member of the range as the cursor comes
+   * to it, then `endCut` with the range, [from, from + count) in ranks.
+   */
+  beginCut(): void {
+    this.table?.beginCut()
+  }
+
+  cutMember(at: ZsetCursor): void {
+    this.table?.cutMember(at.bytes, at.start, at.end)
+  }
+
+  endCut(from: number, count: number): void {
+    if (this.table !== undefined) this.table.endCut(from, count)
     else this.takePairs(lpSeek(this.bytes, this.at, from * 2), count)
   }
 

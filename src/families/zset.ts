@@ -4,13 +4,10 @@ import { parseDouble } from "../bytes/double.ts"
 import type { Call } from "../command/context.ts"
 import { NOT_FLOAT, SYNTAX, wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
-import { Notify } from "../keyspace/events.ts"
 import type { Arguments } from "../resp/arguments.ts"
-import { LP_EMPTY_BYTES, lpEntrySize } from "../structs/listpack.ts"
+import { addMembers, Option, pairScores, reserveScores } from "./zset-add.ts"
 import { replyScore } from "./zset-score.ts"
-import { packedScoreSize, tellRemoved, zset } from "./zset-value.ts"
-
-const NOT_A_NUMBER = "ERR resulting score is not a number (NaN)"
+import { tellRemoved, zset } from "./zset-value.ts"
 
 export const sortedSetCommands: readonly CommandSpec[] = [
   {
@@ -115,18 +112,6 @@ export const sortedSetCommands: readonly CommandSpec[] = [
 
 // ---- adding ---------------------------------------------------------------------------------------------------------
 
-/** Options of ZADD, as bits. */
-const Option = { Nx: 1, Xx: 2, Gt: 4, Lt: 8, Changed: 16, Increment: 32 } as const
-
-/** What became of one pair. */
-const Outcome = { Nothing: 0, Added: 1, Updated: 2, Kept: 3, NotANumber: 4 } as const
-type Outcome = (typeof Outcome)[keyof typeof Outcome]
-
-/** Scores of the running command. */
-let scores = new Float64Array(64)
-/** The score after `addPair`. */
-let resulting = 0
-
 function zadd(call: Call): void {
   addPairs(call, 0)
 }
@@ -165,7 +150,7 @@ function conflictOf(options: number, pairs: number): string | undefined {
 /** Reads the scores of all pairs from argument `first` on; false after an error reply. */
 function readScores(call: Call, first: number, pairs: number): boolean {
   const { bytes, starts, ends } = call.args
-  if (pairs > scores.length) scores = new Float64Array(pairs * 2)
+  reserveScores(pairs)
   for (let i = 0; i < pairs; i++) {
     const score = parseDouble(bytes, starts[first + i * 2]!, ends[first + i * 2]!)
     if (score === undefined) {
@@ -173,13 +158,13 @@ function readScores(call: Call, first: number, pairs: number): boolean {
       return false
     }
     // No -0.
-    scores[i] = score + 0
+    pairScores[i] = score + 0
   }
   return true
 }
 
 function addPairs(call: Call, given: number): void {
-  const { args, reply } = call
+  const { args } = call
   let options = given
   let first = 2
   for (; first < args.count; first++) {
@@ -189,83 +174,8 @@ function addPairs(call: Call, given: number): void {
   }
   const pairs = (args.count - first) / 2
   const conflict = pairs < 1 || !Number.isInteger(pairs) ? SYNTAX : conflictOf(options, pairs)
-  if (conflict !== undefined) {
-    reply.error(conflict)
-    return
-  }
-  if (!readScores(call, first, pairs) || !zset.write(call)) return
-  let added = 0
-  let updated = 0
-  let last: Outcome = Outcome.Nothing
-  if (zset.exists || (options & Option.Xx) === 0) {
-    makeRoom(call, first, pairs)
-    const { bytes, starts, ends } = args
-    for (let i = 0; i < pairs; i++) {
-      const member = first + i * 2 + 1
-      last = addPair(bytes, starts[member]!, ends[member]!, scores[i]!, options)
-      if (last === Outcome.Added) added++
-      else if (last === Outcome.Updated) updated++
-    }
-    zset.settle()
-  }
-  if (last === Outcome.NotANumber) {
-    reply.error(NOT_A_NUMBER)
-    return
-  }
-  const increments = (options & Option.Increment) !== 0
-  if (!increments) reply.integer((options & Option.Changed) !== 0 ? added + updated : added)
-  else if (last === Outcome.Nothing) reply.null()
-  else replyScore(reply, resulting)
-  if (added + updated > 0) {
-    call.changed(1, Notify.Zset, increments ? "zincr" : "zadd")
-    call.keyspace.events.dirty += added + updated - 1
-  }
-}
-
-/** Makes the set if there is none, and a table of it if the pairs are too many for a packed set. */
-function makeRoom(call: Call, first: number, pairs: number): void {
-  const { values } = call.config
-  const many = pairs > values.zsetMaxListpackEntries
-  if (zset.exists) {
-    if (many) zset.toTable()
-    return
-  }
-  const { bytes, starts, ends } = call.args
-  if (many || ends[first + 1]! - starts[first + 1]! > values.zsetMaxListpackValue) {
-    zset.create(0, true)
-    return
-  }
-  let size = LP_EMPTY_BYTES
-  for (let i = 0; i < pairs; i++) {
-    const member = first + i * 2 + 1
-    const length = ends[member]! - starts[member]!
-    if (length > values.zsetMaxListpackValue) break
-    size += lpEntrySize(bytes, starts[member]!, ends[member]!) + packedScoreSize(scores[i]!)
-  }
-  zset.create(size, false)
-}
-
-function addPair(bytes: Uint8Array, start: number, end: number, score: number, options: number): Outcome {
-  if (!zset.find(bytes, start, end)) {
-    if ((options & Option.Xx) !== 0) return Outcome.Nothing
-    zset.add(bytes, start, end, score)
-    resulting = score
-    return Outcome.Added
-  }
-  if ((options & Option.Nx) !== 0) return Outcome.Nothing
-  const from = zset.score
-  let to = score
-  if ((options & Option.Increment) !== 0) {
-    to = from + score + 0
-    if (Number.isNaN(to)) return Outcome.NotANumber
-  }
-  if (((options & Option.Lt) !== 0 && to >= from) || ((options & Option.Gt) !== 0 && to <= from)) {
-    return Outcome.Nothing
-  }
-  resulting = to
-  if (to === from) return Outcome.Kept
-  zset.change(bytes, start, end, to)
-  return Outcome.Updated
+  if (conflict !== undefined) call.reply.error(conflict)
+  else if (readScores(call, first, pairs)) addMembers(call, first + 1, 2, pairs, options)
 }
 
 // ---- removing -------------------------------------------------------------------------------------------------------

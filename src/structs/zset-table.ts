@@ -138,13 +138,27 @@ export class ZsetTable implements Container {
 
   /** Removes the members of ranks [from, from + count), all of which exist. */
   removeRange(from: number, count: number): void {
-    this.thaw()
+    this.beginCut()
     walk.seek(this.tree, from)
     for (let i = 0; i < count; i++) {
-      this.index.delete(walk.bytes, walk.start, walk.end)
+      this.cutMember(walk.bytes, walk.start, walk.end)
       walk.next()
     }
     walk.release()
+    this.endCut(from, count)
+  }
+
+  /** The steps of `removeRange`, for who walks over the range anyway. Between the first and the last the two halves differ. */
+  beginCut(): void {
+    this.thaw()
+  }
+
+  /** The tree, and so a cursor in it, stays as it is. */
+  cutMember(member: Uint8Array, start: number, end: number): void {
+    this.index.delete(member, start, end)
+  }
+
+  endCut(from: number, count: number): void {
     this.tree.deleteRange(from, count)
   }
 
