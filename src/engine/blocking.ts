@@ -203,6 +203,8 @@ export class BlockedClients implements Blocking, KeyListener {
   serveReady(): void {
     if (this.ready.length === 0 || this.serving) return
     this.serving = true
+    // A transaction or script may have taken its time: what it left can be past its expiry by now.
+    this.engine.refreshTime()
     while (this.ready.length > 0) {
       const batch = this.ready
       this.ready = []
