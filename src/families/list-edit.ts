@@ -317,22 +317,23 @@ function lpos(call: Call): void {
 
 /** Replies the indexes of the matches; returns how many. */
 function findAll(call: Call, keys: ByteMap, address: number, search: Search): number {
-  const { args, reply } = call
-  const { bytes } = args
-  const start = args.starts[2]!
-  const end = args.ends[2]!
+  const { reply } = call
   const length = listLength(keys, address)
   const wanted = search.count === 0 ? Number.POSITIVE_INFINITY : Math.abs(search.count)
+  const most = Math.min(search.most, length)
   const backwards = search.rank < 0
   let toSkip = Math.abs(search.rank) - 1
   let found = 0
   open(keys, address, backwards)
-  for (let seen = 0; seen < length && seen < search.most; seen++) {
-    if (seen > 0) step(backwards)
-    if (!lpCompare(walkBytes, walkEntry, bytes, start, end)) continue
-    if (toSkip-- > 0) continue
-    reply.integer(backwards ? length - 1 - seen : seen)
-    if (++found >= wanted) break
+  for (let seen = 0; found < wanted; seen++) {
+    const toEnd = !backwards && most === length
+    seen += toEnd ? findForwards(call, most - seen) : findStepwise(call, most - seen, backwards)
+    if (seen >= most) break
+    if (toSkip-- <= 0) {
+      reply.integer(backwards ? length - 1 - seen : seen)
+      found++
+    }
+    if (seen + 1 < length) step(backwards)
   }
   cursor.release()
   return found
@@ -355,8 +356,33 @@ function open(keys: ByteMap, address: number, backwards: boolean): void {
   }
   const list = listOf(keys, address)
   cursor.seek(list, backwards ? list.length - 1 : 0)
-  walkBytes = cursor.bytes
-  walkEntry = cursor.entry
+  followCursor()
+}
+
+/** Moves to the next element that equals argument 2; returns how many elements on that is, `most` for none to the end. */
+function findForwards(call: Call, most: number): number {
+  const { bytes, starts, ends } = call.args
+  if (!walkPacked) {
+    const from = cursor.index
+    const isFound = cursor.find(bytes, starts[2]!, ends[2]!)
+    followCursor()
+    return isFound ? cursor.index - from : most
+  }
+  const match = lpFind(walkBytes, walkAt, walkEntry, bytes, starts[2]!, ends[2]!, 0)
+  if (match === -1) return most
+  let passed = 0
+  for (; walkEntry < match; walkEntry = lpEntryEnd(walkBytes, walkEntry)) passed++
+  return passed
+}
+
+/** The same in either direction, looking at `most` elements only. */
+function findStepwise(call: Call, most: number, backwards: boolean): number {
+  const { bytes, starts, ends } = call.args
+  for (let passed = 0; passed < most; passed++) {
+    if (lpCompare(walkBytes, walkEntry, bytes, starts[2]!, ends[2]!)) return passed
+    if (passed + 1 < most) step(backwards)
+  }
+  return most
 }
 
 function step(backwards: boolean): void {
@@ -366,6 +392,10 @@ function step(backwards: boolean): void {
   }
   if (backwards) cursor.previous()
   else cursor.next()
+  followCursor()
+}
+
+function followCursor(): void {
   walkBytes = cursor.bytes
   walkEntry = cursor.entry
 }

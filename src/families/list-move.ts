@@ -1,7 +1,7 @@
 /** Lists: moving elements from one to another, or round within one. */
 import { copyBytes } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
-import { SYNTAX, WRONG_TYPE } from "../command/errors.ts"
+import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
@@ -99,18 +99,26 @@ export function readSides(call: Call): Sides | undefined {
   return undefined
 }
 
-/** Moves an element from the list at `source` (key: argument 1) to the one under argument 2; false after WRONGTYPE. */
+/**
+ * Moves an element from the list at `source` (key: argument 1) to the one under argument 2; false after WRONGTYPE.
+ *
+ * A write may move other records only when it moves its own; so as long as an address stays, the other is good as well.
+ */
 export function moveOne(call: Call, source: number, fromHead: boolean, toHead: boolean): boolean {
   const { keys } = call.db
-  if (!destinationIsList(call)) return false
+  const destination = call.writeTyped(2, ValueType.List)
+  if (destination === -1) return false
   readEnd(keys, source, fromHead)
   const length = endEnd - endStart
   if (length > scratch.length) scratch = new Uint8Array(length * 2)
   copyBytes(endBytes, endStart, endEnd, scratch, 0)
   call.reply.bulk(scratch, 0, length)
-  dropEnd(keys, source, fromHead)
-  pushElement(call, 2, findKey(call, 2), scratch, 0, length, toHead)
-  tellMove(call, fromHead, toHead, 1)
+  let left = dropEnd(keys, source, fromHead)
+  const target = left === source || destination === 0 ? destination : findKey(call, 2)
+  const pushed = pushElement(call, 2, target, scratch, 0, length, toHead)
+  if (destination === source) left = pushed
+  else if (pushed !== target) left = findKey(call, 1)
+  tellMove(call, left, fromHead, toHead, 1)
   if (scratch.length > SCRATCH_BYTES_KEPT_MAX) scratch = new Uint8Array(256)
   return true
 }
@@ -160,7 +168,7 @@ export function moveCrowd(call: Call, source: number, crowd: Crowd): boolean {
   const { reply } = call
   const { keys } = call.db
   const { fromHead, toHead } = crowd
-  if (!destinationIsList(call)) return false
+  if (call.writeTyped(2, ValueType.List) === -1) return false
   const length = listLength(keys, source)
   const count = Math.min(crowd.count, length)
   const from = fromHead ? 0 : length - count
@@ -176,7 +184,7 @@ export function moveCrowd(call: Call, source: number, crowd: Crowd): boolean {
     pushElement(call, 2, target, element, 0, element.length, toHead)
     target = findKey(call, 2)
   }
-  tellMove(call, fromHead, toHead, count)
+  tellMove(call, findKey(call, 1), fromHead, toHead, count)
   return true
 }
 
@@ -204,23 +212,15 @@ function copyRange(call: Call, address: number, from: number, count: number): Ui
 
 // ---------------------------------------------------------------------------------------------- common
 
-/** Whether argument 2 names a list or nothing; answers WRONGTYPE if not. */
-function destinationIsList(call: Call): boolean {
-  const destination = call.write(2)
-  if (destination === 0 || call.db.type(destination) === ValueType.List) return true
-  call.reply.error(WRONG_TYPE)
-  return false
-}
-
 function findKey(call: Call, i: number): number {
   return call.db.find(call.args.bytes, call.args.starts[i]!, call.args.ends[i]!)
 }
 
-/** Tells first of the arrival, then of the departure, as Redis does. */
-function tellMove(call: Call, fromHead: boolean, toHead: boolean, count: number): void {
+/** Tells first of the arrival, then of the departure from the list at `source`, as Redis does. */
+function tellMove(call: Call, source: number, fromHead: boolean, toHead: boolean, count: number): void {
   const { args, db } = call
   const { bytes, starts, ends } = args
   db.modified(bytes, starts[2]!, ends[2]!)
   call.keyspace.events.notify(Notify.List, toHead ? "lpush" : "rpush", db, bytes, starts[2]!, ends[2]!)
-  elementsRemoved(call, 1, findKey(call, 1), fromHead ? "lpop" : "rpop", count)
+  elementsRemoved(call, 1, source, fromHead ? "lpop" : "rpop", count)
 }

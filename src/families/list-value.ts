@@ -241,7 +241,7 @@ export function pushArguments(
   return lpLength(b, at)
 }
 
-/** As `pushArguments`, for one element that is no argument. It must not lie in the map. */
+/** As `pushArguments`, for one element that is no argument and does not lie in the map; returns the record's address. */
 export function pushElement(
   call: Call,
   i: number,
@@ -250,7 +250,7 @@ export function pushElement(
   start: number,
   end: number,
   atHead: boolean,
-): void {
+): number {
   const { args, db } = call
   const { keys } = db
   const values = call.config.values
@@ -272,16 +272,17 @@ export function pushElement(
     if (atHead) chunks.pushHead(bytes, start, end)
     else chunks.pushTail(bytes, start, end)
     keys.noteObjectBytes(list)
-    return
+    return list
   }
   const size = lpEntrySize(bytes, start, end)
   keys.readValue(list)
-  keys.resizeValue(list, keys.valueEnd - keys.valueStart + size)
+  const moved = keys.resizeValue(list, keys.valueEnd - keys.valueStart + size)
   const b = keys.valueBytes
   const at = keys.valueStart
   const entry = at + (atHead ? LP_HEADER_BYTES : lpBytes(b, at) - 1)
   lpSplice(b, at, entry, entry, size, 1)
   lpWriteEntry(b, entry, bytes, start, end)
+  return moved
 }
 
 /** Drops the element at an end, without turning the form. */

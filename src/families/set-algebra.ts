@@ -386,18 +386,23 @@ function subtractFromCopy(call: Call, keys: ByteMap): void {
 }
 
 /**
- * Opens source `s`; if it and source `other` are tables, only for the members that `other` has too (`shared`) or has not.
- * Returns whether that is so.
+ * Opens source `s`; if it and source `other` are of one form that allows it, only for the members that `other` has too
+ * (`shared`) or has not. Returns whether that is so.
  */
 function openAgainst(keys: ByteMap, s: number, other: number, shared: boolean): boolean {
   const address = sources[s]!
   const otherAddress = sources[other]!
-  if (keys.type(address) !== Kind.SetTable || keys.type(otherAddress) !== Kind.SetTable) {
-    cursor.open(keys, address)
-    return false
+  const kind = keys.type(address)
+  if (kind === keys.type(otherAddress) && kind === Kind.SetTable) {
+    cursor.openTable(keys.object(address) as ByteMap, keys.object(otherAddress) as ByteMap, shared)
+    return true
   }
-  cursor.openTable(keys.object(address) as ByteMap, keys.object(otherAddress) as ByteMap, shared)
-  return true
+  if (kind === keys.type(otherAddress) && kind === Kind.SetInts) {
+    cursor.openInts(keys, address, otherAddress, shared)
+    return true
+  }
+  cursor.open(keys, address)
+  return false
 }
 
 /** Whether a source from `from` up to `to` has the member that the cursor stands at. */

@@ -92,6 +92,8 @@ export class SetCursor {
   private left = 0
   private map: ByteMap | undefined
   private against: ByteMap | undefined
+  private otherInts: Uint8Array | undefined
+  private otherAt = 0
   private shared = false
   private scanCursor = 0
   private readonly batch = new Int32Array(BLOCK_RECORDS_MAX)
@@ -107,6 +109,15 @@ export class SetCursor {
     }
     keys.readValue(address)
     this.openPacked(this.form, keys.valueBytes, keys.valueStart)
+  }
+
+  /** Over those integers of one intset that another has too (`shared`) or has not. */
+  openInts(keys: ByteMap, address: number, against: number, shared: boolean): void {
+    this.open(keys, address)
+    keys.readValue(against)
+    this.otherInts = keys.valueBytes
+    this.otherAt = keys.valueStart
+    this.shared = shared
   }
 
   /** Over all members of a table, or only over those that another table has too (`shared`) or has not. */
@@ -125,6 +136,7 @@ export class SetCursor {
   openPacked(form: number, bytes: Uint8Array, at: number): void {
     this.form = form
     this.isHashed = false
+    this.otherInts = undefined
     this.packed = bytes
     this.at = at
     this.place = -1
@@ -135,15 +147,10 @@ export class SetCursor {
   /** Steps to the next member; false after the last. */
   next(): boolean {
     if (this.form === Kind.SetTable) return this.nextOfTable()
+    if (this.form === Kind.SetInts) return this.nextOfInts()
     if (this.left === 0) return false
     this.left--
     this.place++
-    if (this.form === Kind.SetInts) {
-      this.bytes = this.text
-      this.start = 0
-      this.end = writeInt64(this.text, 0, intsetGet(this.packed, this.at, this.place))
-      return true
-    }
     lpRead(this.packed, this.upcoming, entryScratch)
     if (entryScratch.isInt) {
       this.bytes = this.text
@@ -156,6 +163,19 @@ export class SetCursor {
     }
     this.upcoming = entryScratch.entryEnd
     return true
+  }
+
+  private nextOfInts(): boolean {
+    for (; this.left > 0; this.left--) {
+      const value = intsetGet(this.packed, this.at, ++this.place)
+      if (this.otherInts !== undefined && intsetFind(this.otherInts, this.otherAt, value) >= 0 !== this.shared) continue
+      this.left--
+      this.bytes = this.text
+      this.start = 0
+      this.end = writeInt64(this.text, 0, value)
+      return true
+    }
+    return false
   }
 
   private nextOfTable(): boolean {

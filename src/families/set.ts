@@ -8,6 +8,8 @@ import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
+import { lpFirst } from "../structs/listpack.ts"
+import { bulksOfEntries } from "./list-entries.ts"
 import {
   addToSet,
   addToTable,
@@ -283,7 +285,12 @@ function smembers(call: Call): void {
     reply.set(0)
     return
   }
-  reply.set(setSize(keys, address))
+  const size = setSize(keys, address)
+  reply.set(size)
+  if (keys.type(address) === Kind.SetPacked) {
+    bulksOfEntries(reply, keys.valueBytes, lpFirst(keys.valueBytes, keys.valueStart), keys.valueEnd, size)
+    return
+  }
   cursor.open(keys, address)
   while (cursor.next()) reply.bulk(cursor.bytes, cursor.start, cursor.end)
 }
