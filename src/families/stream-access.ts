@@ -22,6 +22,10 @@ const DASH = 0x2d
 const PLUS = 0x2b
 const OPEN = 0x28
 const BULK = 36
+const ARRAY = 42
+const ZERO = 48
+const INT16 = 0xf1
+const INT24 = 0xf2
 const CR = 13
 const LF = 10
 /** A bulk of an id: 41 characters, its header and line ends. */
@@ -202,61 +206,140 @@ export function readIds(call: Call, first: number, last: number): readonly Strea
 
 // ---------------------------------------------------------------------------------------------- replies
 
+// The milliseconds of ids written one after the other differ in their last digits at most: all digits but the last four
+// of those written before are kept (bench: XRANGE, XADD).
+const HEAD_UNIT = 10_000
+const HEAD_MIN = 100_000
+const SAFE_HIGH = 0x20_0000
+const keptHead = new Uint8Array(16)
+let keptHeadValue = -1
+let keptHeadBytes = 0
+
+/** Writes the milliseconds of an id of five digits or more, below 2^53; returns the offset behind them. */
+function writeMs(out: Uint8Array, at: number, ms: number): number {
+  const head = Math.floor(ms / HEAD_UNIT)
+  if (head !== keptHeadValue) {
+    keptHeadValue = head
+    keptHeadBytes = writeInteger(keptHead, 0, head)
+  }
+  for (let i = 0; i < keptHeadBytes; i++) out[at++] = keptHead[i]!
+  const tail = ms - head * HEAD_UNIT
+  const upper = (tail * 5243) >>> 19
+  const lower = tail - upper * 100
+  const upperTens = (upper * 205) >>> 11
+  const lowerTens = (lower * 205) >>> 11
+  out[at] = ZERO + upperTens
+  out[at + 1] = ZERO + upper - upperTens * 10
+  out[at + 2] = ZERO + lowerTens
+  out[at + 3] = ZERO + lower - lowerTens * 10
+  return at + 4
+}
+
+/** Writes an id as a bulk to out[at], ID_BULK_BYTES_MAX at most; returns the offset behind it. */
+function writeIdBulk(out: Uint8Array, at: number, id: StreamId): number {
+  out[at] = BULK
+  // Nearly all have two digits of length.
+  let from = at + 5
+  const { ms } = id
+  let end = from
+  if (ms >= HEAD_MIN && id.msHigh < SAFE_HIGH && id.seqHigh === 0) {
+    end = writeMs(out, from, ms)
+    out[end] = DASH
+    end = writeInteger(out, end + 1, id.seqLow)
+  } else end = id.write(out, from)
+  const length = end - from
+  if (length < 10) {
+    out.copyWithin(at + 4, from, end)
+    from--
+    end--
+    out[at + 1] = ZERO + length
+  } else {
+    const tens = (length * 205) >>> 11
+    out[at + 1] = ZERO + tens
+    out[at + 2] = ZERO + length - tens * 10
+  }
+  out[from - 2] = CR
+  out[from - 1] = LF
+  out[end] = CR
+  out[end + 1] = LF
+  return end + 2
+}
+
 /** Appends an id, as a bulk. */
 export function replyId(reply: ReplyWriter, id: StreamId): void {
   reply.ensure(ID_BULK_BYTES_MAX)
-  const { bytes, at } = reply
-  bytes[at] = BULK
-  // Nearly all have two digits of length.
-  let from = at + 5
-  let end = id.write(bytes, from)
-  const length = end - from
-  if (length < 10) {
-    bytes.copyWithin(at + 4, from, end)
-    from--
-    end--
-  }
-  writeInteger(bytes, at + 1, length)
-  bytes[from - 2] = CR
-  bytes[from - 1] = LF
-  bytes[end] = CR
-  bytes[end + 1] = LF
-  reply.at = end + 2
+  reply.at = writeIdBulk(reply.bytes, reply.at, id)
 }
 
 /** Appends the entry a cursor is at: its id, and its names and values. */
 export function replyEntry(reply: ReplyWriter, cursor: StreamCursor): void {
-  reply.array(2)
-  replyId(reply, cursor.id)
-  reply.array(cursor.fieldCount * 2)
+  reply.ensure(ID_BULK_BYTES_MAX + 32)
+  const out = reply.bytes
+  let { at } = reply
+  out[at] = ARRAY
+  out[at + 1] = ZERO + 2
+  out[at + 2] = CR
+  out[at + 3] = LF
+  at = writeIdBulk(out, at + 4, cursor.id)
+  out[at] = ARRAY
+  at = writeInteger(out, at + 1, cursor.fieldCount * 2)
+  out[at] = CR
+  out[at + 1] = LF
+  reply.at = at + 2
   while (cursor.nextField()) {
     replyText(reply, cursor.bytes, cursor.name)
     replyText(reply, cursor.bytes, cursor.value)
   }
 }
 
-/** A listpack entry as a bulk; short texts by hand (bench: XRANGE). */
+/** A listpack entry as a bulk; short texts and integers by hand. */
 function replyText(reply: ReplyWriter, b: Uint8Array, entry: number): void {
   const head = b[entry]!
-  if (head < 0x80 || head >= 0xc0) {
-    bulkOfEntry(reply, b, entry)
-    return
-  }
+  if (head >= 0x80 && head < 0xc0) replyShort(reply, b, entry, head & SHORT_BYTES_MAX)
+  else if (head < 0x80) replySmall(reply, head)
+  else if (head < 0xe0) replySmall(reply, ((((head & 31) << 8) | b[entry + 1]!) << 19) >> 19)
+  else if (head === INT16) replySmall(reply, ((b[entry + 1]! | (b[entry + 2]! << 8)) << 16) >> 16)
+  else if (head === INT24) {
+    replySmall(reply, ((b[entry + 1]! | (b[entry + 2]! << 8) | (b[entry + 3]! << 16)) << 8) >> 8)
+  } else bulkOfEntry(reply, b, entry)
+}
+
+function replyShort(reply: ReplyWriter, b: Uint8Array, entry: number, length: number): void {
   reply.ensure(SHORT_BULK_BYTES_MAX)
-  const length = head & SHORT_BYTES_MAX
   const out = reply.bytes
   let { at } = reply
   out[at++] = BULK
-  if (length >= 10) out[at++] = 48 + ((length * 205) >>> 11)
-  out[at++] = 48 + (length % 10)
-  out[at++] = CR
-  out[at++] = LF
+  if (length < 10) out[at++] = ZERO + length
+  else {
+    const tens = (length * 205) >>> 11
+    out[at] = ZERO + tens
+    out[at + 1] = ZERO + length - tens * 10
+    at += 2
+  }
+  out[at] = CR
+  out[at + 1] = LF
+  at += 2
   const end = entry + 1 + length
   copyBytes(b, entry + 1, end, out, at)
   at += length
-  out[at++] = CR
-  out[at++] = LF
-  reply.at = at
+  out[at] = CR
+  out[at + 1] = LF
+  reply.at = at + 2
+}
+
+/** An integer of at most nine characters as a bulk. */
+function replySmall(reply: ReplyWriter, n: number): void {
+  reply.ensure(SHORT_BULK_BYTES_MAX)
+  const out = reply.bytes
+  const { at } = reply
+  out[at] = BULK
+  out[at + 2] = CR
+  out[at + 3] = LF
+  const end = writeInteger(out, at + 4, n)
+  out[at + 1] = ZERO + end - at - 4
+  out[end] = CR
+  out[end + 1] = LF
+  reply.at = end + 2
 }
 
 const rangeCursor = new StreamCursor()
