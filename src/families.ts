@@ -6,6 +6,8 @@ import { genericCommands } from "./families/generic.ts"
 import { databaseCommands } from "./families/generic-databases.ts"
 import { keyMoveCommands } from "./families/generic-move.ts"
 import { objectCommands } from "./families/generic-object.ts"
+import { geoCommands } from "./families/geo.ts"
+import { geoSearchCommands } from "./families/geo-search.ts"
 import { hashFieldCommands } from "./families/hash.ts"
 import { hashExpiryCommands } from "./families/hash-expiry.ts"
 import { hashExtendedCommands } from "./families/hash-extended.ts"
@@ -59,6 +61,8 @@ export const families: readonly (readonly CommandSpec[])[] = [
   sortedSetPopCommands,
   sortedSetWalkCommands,
   sortedSetAlgebraCommands,
+  geoCommands,
+  geoSearchCommands,
   streamCommands,
   streamReadCommands,
   streamGroupCommands,
