@@ -125,6 +125,14 @@ export class Server {
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.pause.expireDue())
     this.cron.onTick.push(() => this.engine.tracking.shrink())
+    this.observer.ports.loadAof = () => {
+      try {
+        this.persistence.reload()
+        return undefined
+      } catch (error) {
+        return `ERR ${error instanceof Error ? error.message : String(error)}`
+      }
+    }
     Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
   }

@@ -42,20 +42,37 @@ export interface LoadOptions {
   readAhead: (batch: RequestBatch, bytes: Uint8Array, count: number) => void
   /** Called after each slice with the number of bytes read so far. */
   onProgress: (bytes: number) => void
-  /** Lets other things happen between slices. */
-  pause: () => Promise<void>
 }
 
-export async function loadAof(path: string, options: LoadOptions): Promise<LoadResult> {
+/** Replays a file in slices, `pause` between them. */
+export async function loadAof(path: string, options: LoadOptions, pause: () => Promise<void>): Promise<LoadResult> {
+  const steps = replayFile(path, options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+    await pause()
+  }
+}
+
+/** Replays a file in one go, while everything else waits. */
+export function loadAofAtOnce(path: string, options: LoadOptions): LoadResult {
+  const steps = replayFile(path, options)
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+function* replayFile(path: string, options: LoadOptions): Generator<void, LoadResult> {
   const fd = openSync(path, "r")
   try {
-    return await replay(fd, fstatSync(fd).size, options)
+    return yield* replay(fd, fstatSync(fd).size, options)
   } finally {
     closeSync(fd)
   }
 }
 
-async function replay(fd: number, size: number, options: LoadOptions): Promise<LoadResult> {
+function* replay(fd: number, size: number, options: LoadOptions): Generator<void, LoadResult> {
   const result: LoadResult = { commands: 0, size, validUpTo: 0 }
   const parser = new RequestParser()
   const batch = new RequestBatch()
@@ -142,7 +159,7 @@ async function replay(fd: number, size: number, options: LoadOptions): Promise<L
       if (base + parser.at - sliceFrom >= SLICE_BYTES) {
         sliceFrom = base + parser.at
         options.onProgress(sliceFrom)
-        await options.pause()
+        yield
       }
       if (count < READ_AHEAD_MAX) {
         // The table of a half-read request is the first of the next batch.

@@ -156,6 +156,14 @@ export class AppendOnlyFile implements Sink {
     this.baseSize = this.totalSize
   }
 
+  /** Writes and syncs what there is; throws when that cannot be. */
+  syncAll(): void {
+    this.retry()
+    if (this.backlogBytes > 0) throw new Error("the append only file cannot be written")
+    this.options.storage.syncNow(this.fd)
+    this.unsynced = false
+  }
+
   /** Writes and syncs what there is, and closes. */
   close(): void {
     if (this.fd < 0) return

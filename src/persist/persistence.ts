@@ -9,7 +9,7 @@ import type { Client } from "../engine/client.ts"
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type AofStorage, AppendOnlyFile } from "./aof.ts"
-import { loadAof } from "./aof-load.ts"
+import { type LoadOptions, type LoadResult, loadAof, loadAofAtOnce } from "./aof-load.ts"
 import type { AofFile } from "./aof-manifest.ts"
 
 export interface PersistenceOptions {
@@ -111,30 +111,50 @@ export class Persistence {
     this.aof.close()
   }
 
+  /** DEBUG LOADAOF: forgets everything and replays the files, in one go. Throws LoadError. */
+  reload(): void {
+    const { engine, aof } = this
+    if (!aof.isOpen) throw new LoadError("the append only file is off")
+    engine.flushPropagation()
+    aof.syncAll()
+    for (const db of engine.keyspace.databases) db.flush()
+    const { enabled } = engine.propagator
+    const { dirty } = engine.keyspace.events
+    engine.propagator.enabled = false
+    this.beginLoading()
+    try {
+      for (const file of aof.filesToLoad()) {
+        const options = this.loadOptions(0)
+        this.judge(file, loadAofAtOnce(aof.path(file), options), file === aof.filesToLoad().at(-1))
+      }
+    } finally {
+      this.endLoading()
+      engine.keyspace.events.dirty = dirty
+      engine.propagator.enabled = enabled
+    }
+  }
+
   private async load(): Promise<void> {
     const { engine, aof } = this
     const { storage } = this.options
     const files = aof.filesToLoad()
     if (files.length === 0) return
     this.totalBytes = files.reduce((sum, file) => sum + storage.size(aof.path(file)), 0)
-    this.isLoading = true
-    this.loadingStartedAt = engine.clock.wall()
-    engine.setCondition(EngineCondition.Loading, true)
+    this.beginLoading()
     const { keyspace } = engine
-    keyspace.expiryPaused = true
-    keyspace.servesExpired = true
     const started = engine.clock.monotonicMicros()
     try {
       let before = 0
       for (const file of files) {
-        await this.loadFile(file, before, file === files.at(-1))
+        this.judge(
+          file,
+          await loadAof(aof.path(file), this.loadOptions(before), this.options.pause),
+          file === files.at(-1),
+        )
         before += storage.size(aof.path(file))
       }
     } finally {
-      this.isLoading = false
-      engine.setCondition(EngineCondition.Loading, false)
-      keyspace.expiryPaused = false
-      keyspace.servesExpired = false
+      this.endLoading()
       keyspace.events.dirty = 0
     }
     for (const db of keyspace.databases) this.loadedKeys += db.keys.size
@@ -142,11 +162,27 @@ export class Persistence {
     engine.log("notice", `DB loaded from append only file: ${seconds.toFixed(3)} seconds, ${this.loadedKeys} keys`)
   }
 
-  private async loadFile(file: AofFile, before: number, isLast: boolean): Promise<void> {
-    const { engine, aof } = this
-    const path = aof.path(file)
+  private beginLoading(): void {
+    const { engine } = this
+    this.isLoading = true
+    this.loadingStartedAt = engine.clock.wall()
+    engine.setCondition(EngineCondition.Loading, true)
+    engine.keyspace.expiryPaused = true
+    engine.keyspace.servesExpired = true
+  }
+
+  private endLoading(): void {
+    const { engine } = this
+    this.isLoading = false
+    engine.setCondition(EngineCondition.Loading, false)
+    engine.keyspace.expiryPaused = false
+    engine.keyspace.servesExpired = false
+  }
+
+  private loadOptions(before: number): LoadOptions {
+    const { engine } = this
     const client = engine.clients.create()
-    const result = await loadAof(path, {
+    return {
       run: args => this.replay(client, args),
       readAhead: (batch, bytes, count) => {
         if (count > 0) batch.touch(bytes, count, engine.registry, client.db.keys)
@@ -157,8 +193,12 @@ export class Persistence {
         this.options.onProgress?.(this.loadedBytes, this.totalBytes)
         engine.refreshTime()
       },
-      pause: this.options.pause,
-    })
+    }
+  }
+
+  /** Takes note of a replayed file: corrupt ones end the loading, torn ones are cut back. */
+  private judge(file: AofFile, result: LoadResult, isLast: boolean): void {
+    const path = this.aof.path(file)
     if (result.fault !== undefined) {
       const { offset, reason } = result.fault
       throw new LoadError(

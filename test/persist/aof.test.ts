@@ -247,6 +247,21 @@ describe("append-only file", () => {
     await until(async () => (await other.plain("SET", "d", "1")) === "OK", { what: "the disk to be found healed" })
   })
 
+  test("DEBUG LOADAOF gives the same data set again", async () => {
+    await using dir = new TempDir()
+    await using server = await serve(dir, { config: { "enable-debug-command": "yes" } })
+    await server.execute("MSET", "a", "1", "b", "2")
+    await server.execute("HSET", "h", "f", "v")
+    await server.execute("PEXPIRE", "b", "100000000")
+    const digest = await server.execute("DEBUG", "DIGEST")
+    const size = statSync(dir.join(INCREMENT)).size
+    expect(await server.execute("DEBUG", "LOADAOF")).toBe("OK")
+    expect(await server.execute("DEBUG", "DIGEST")).toBe(digest)
+    await server.execute("SET", "c", "3")
+    expect(await server.execute("DBSIZE")).toBe(4)
+    expect(statSync(dir.join(INCREMENT)).size).toBe(size + 27)
+  })
+
   test("a command of a hundred thousand arguments and values of megabytes are replayed", async () => {
     await using dir = new TempDir()
     const words: string[] = []
