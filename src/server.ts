@@ -2,7 +2,11 @@
  * The composition root: makes the parts and wires every port. All state hangs off a Server; several can live in one process.
  */
 
+import { Acl } from "./acl/acl.ts"
+import { aclCommands } from "./acl/commands.ts"
+import { aclGate } from "./acl/gate.ts"
 import { CommandRegistry } from "./command/registry.ts"
+import type { ConfigFault } from "./config/conf-file.ts"
 import type { Config } from "./config/config.ts"
 import { clientCommands } from "./engine/client-commands.ts"
 import { commandCommands } from "./engine/command-commands.ts"
@@ -23,7 +27,7 @@ import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
 import type { AofStorage } from "./persist/aof.ts"
 import { fileStorage } from "./persist/aof-storage.ts"
-import { Persistence } from "./persist/persistence.ts"
+import { LoadError, Persistence } from "./persist/persistence.ts"
 
 export interface ServerOptions {
   config: Config
@@ -47,6 +51,9 @@ export class Server {
   readonly config: Config
   readonly engine: Engine
   readonly observer: Observer
+  readonly acl: Acl
+  /** What is wrong with the users of the configuration: the server cannot start. */
+  readonly fault: ConfigFault | undefined
   readonly listener: Listener
   readonly persistence: Persistence
   readonly cron: Cron
@@ -78,6 +85,7 @@ export class Server {
         () => this.observer.lastSave,
       ),
       observeCommands(() => this.observer),
+      aclCommands(() => this.acl),
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
     const registry = new CommandRegistry(specs, renames)
@@ -86,11 +94,25 @@ export class Server {
       keyspace,
       registry,
       clock: options.clock ?? systemClock,
-      gates: [authenticationGate, noMultiGate, loadingGate, diskErrorGate, subscribedGate, pauseGate, queueGate],
+      gates: [
+        authenticationGate,
+        noMultiGate,
+        aclGate(() => this.acl),
+        loadingGate,
+        diskErrorGate,
+        subscribedGate,
+        pauseGate,
+        queueGate,
+      ],
       log: options.log ?? (() => {}),
     })
     const { engine } = this
     this.observer = new Observer(engine)
+    this.acl = new Acl(engine)
+    this.fault = this.acl.loadConfigured()
+    this.observer.info.provide("stats", () => this.acl.log.statistics())
+    this.observer.onResetStatistics.push(() => this.acl.log.counts.fill(0))
+    this.observer.ports.userLines = () => this.acl.configLines()
     engine.onShutdown = () => {
       setImmediate(() => this.shutdown())
       return undefined
@@ -103,7 +125,7 @@ export class Server {
     keyspace.events.onFieldExpired = (db, key, start, end, field, fieldStart, fieldEnd) => {
       engine.propagator.beside(db, 3).word("HDEL").arg(key, start, end).arg(field, fieldStart, fieldEnd)
     }
-    this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode })
+    this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode && this.acl.isOpen })
     this.persistence = new Persistence({
       engine,
       storage: options.storage ?? fileStorage,
@@ -139,6 +161,7 @@ export class Server {
 
   /** Listens, loads what is on disk, and serves. Throws ListenError or LoadError. */
   async start(onListening: () => void = () => {}): Promise<void> {
+    if (this.fault !== undefined) throw new LoadError(this.fault.reason)
     this.listen()
     onListening()
     this.cron.start()

@@ -96,6 +96,8 @@ export class Client implements CallClient {
   subscriptions: Subscriptions | undefined
   tracking: TrackingState | undefined
   waiting: unknown
+  /** Set for the clients of restricted users. */
+  mayReadAllKeys: ((command: RegisteredCommand) => boolean) | undefined
 
   constructor(id: number, db: Database, now: number) {
     this.id = id
