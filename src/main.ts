@@ -131,6 +131,7 @@ async function main(): Promise<void> {
       process.exit(code)
     },
   })
+  if (server.fault !== undefined) die(describeFault(server.fault, BUNDIS_VERSION))
   let interrupts = 0
   process.on("SIGTERM", () => {
     log.write("notice", "Received SIGTERM scheduling shutdown...")
