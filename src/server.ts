@@ -8,6 +8,7 @@ import { aclGate } from "./acl/gate.ts"
 import { CommandRegistry } from "./command/registry.ts"
 import type { ConfigFault } from "./config/conf-file.ts"
 import type { Config } from "./config/config.ts"
+import { acknowledgementCommands } from "./engine/acknowledgements.ts"
 import { clientCommands } from "./engine/client-commands.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
@@ -78,6 +79,7 @@ export class Server {
         [...waitingClientCommands(() => this.engine), ...trackingCommands(() => this.engine)],
       ),
       transactionCommands(() => this.engine),
+      acknowledgementCommands(() => this.engine),
       pubsubCommands(() => this.engine),
       commandCommands(() => this.engine),
       serverCommands(

@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
+import { Acknowledgements } from "./acknowledgements.ts"
 import { type Authenticator, RequirepassAuthenticator } from "./authenticator.ts"
 import { BlockedClients } from "./blocking.ts"
 import { Caller } from "./call.ts"
@@ -73,6 +74,7 @@ export class Engine {
   readonly sinks: Sink[] = []
   readonly blocking: BlockedClients
   readonly pause: Pause
+  readonly acknowledgements: Acknowledgements
   /** Who is told of changed keys. */
   readonly keyListeners: KeyListeners
   readonly transactions: Transactions
@@ -152,6 +154,7 @@ export class Engine {
     this.resumption = new Resumption(this)
     this.blocking = new BlockedClients(this)
     this.pause = new Pause(this)
+    this.acknowledgements = new Acknowledgements(this)
     this.pubsub = new PubSub(this)
     publishNotifications(this)
     this.tracking = new Tracking(this)

@@ -80,6 +80,7 @@ export class Pause {
 
   /** Begins a pause, or prolongs the one of the same name; it never ends earlier than it was to end before. */
   begin(name: string, mode: "write" | "all", untilMs: number): void {
+    if (untilMs <= this.engine.keyspace.now && !this.reasons.has(name)) return
     const reason = this.reasons.get(name) ?? { mode, deadlineMs: untilMs, heapIndex: -1 }
     this.deadlines.remove(reason)
     if (mode === "all") reason.mode = mode

@@ -339,3 +339,80 @@ test("ten thousand waiters: served in order, each with one element", async () =>
   expect(engine.blocking.size).toBe(0)
   expect(await server.execute("LLEN", "k")).toBe(1)
 })
+
+describe("WAITAOF", () => {
+  test("waits for the file, or not at all", async () => {
+    await using server = await createServer()
+    const { engine, cron } = server.server
+    expect(await server.execute("WAITAOF", 0, 0, 0)).toEqual([0, 0])
+    expect(await server.execute("WAITAOF", 1, 0, 0)).toEqual({
+      error: "ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.",
+    })
+    expect(await server.execute("WAITAOF", 2, 0, 0)).toHaveProperty("error")
+    expect(await server.execute("WAITAOF", 0, -1, 0)).toHaveProperty("error")
+    expect(await server.execute("WAITAOF", 0, 0, "x")).toHaveProperty("error")
+    expect(await server.execute("WAITAOF", 0, 1, 5)).toEqual([0, 0])
+
+    engine.config.load("appendonly", ["yes"])
+    const file = { takenBytes: 100, syncedBytes: 90 }
+    engine.acknowledgements.local = file
+    await using client = await Client.connect(server.port)
+    client.sendCommand("WAITAOF", 1, 0, 0)
+    await until(() => engine.blocking.size === 1)
+    engine.acknowledgements.advanced()
+    cron.tick()
+    expect(engine.blocking.size).toBe(1)
+    file.takenBytes = 200
+    file.syncedBytes = 100
+    engine.acknowledgements.advanced()
+    expect(await client.readReply()).toMatchObject({ type: "array", items: [{ value: 1 }, { value: 0 }] })
+    expect(engine.blocking.size).toBe(0)
+  })
+})
+
+describe("streams", () => {
+  const text = async (client: Client) => Buffer.from(await client.readRaw()).toString("latin1")
+
+  test("a reader of a group is told when its key or group is gone", async () => {
+    await using server = await createServer()
+    const { blocking } = server.server.engine
+    for (const end of [
+      ["DEL", "s"],
+      ["XGROUP", "DESTROY", "s", "g"],
+      ["SET", "s", "v"],
+      ["FLUSHALL"],
+      ["RENAME", "s", "t"],
+      ["SWAPDB", "0", "1"],
+      ["PEXPIRE", "s", "-1"],
+    ]) {
+      await server.execute("FLUSHALL")
+      await server.execute("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+      const [reader] = await waiters(server, 1, "XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
+      expect(blocking.keyCountNeedingKey).toBe(1)
+      await server.execute(...end)
+      expect((await reader!.readReply()).type).toBe("error")
+      expect([blocking.size, blocking.keyCountNeedingKey]).toEqual([0, 0])
+      reader!.close()
+    }
+  })
+
+  test("one entry for each reader of a group, in order; every plain reader gets all", async () => {
+    await using server = await createServer()
+    const { blocking } = server.server.engine
+    await server.execute("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    const group = await waiters(server, 3, "XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">")
+    const plain = await waiters(server, 3, "XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+    const later = await waiters(server, 1, "XREAD", "BLOCK", 0, "STREAMS", "s", "2-0")
+    await server.execute("XADD", "s", "1-0", "f", "v")
+    for (const reader of plain) expect(await text(reader)).toContain("1-0")
+    expect(await text(group[0]!)).toContain("1-0")
+    expect(blocking.size).toBe(3)
+    await server.execute("XADD", "s", "2-0", "f", "v")
+    await server.execute("XADD", "s", "3-0", "f", "v")
+    expect(await text(group[1]!)).toContain("2-0")
+    expect(await text(group[2]!)).toContain("3-0")
+    expect(await text(later[0]!)).toContain("3-0")
+    expect(blocking.size).toBe(0)
+    for (const client of [...group, ...plain, ...later]) client.close()
+  })
+})
