@@ -24,6 +24,7 @@ import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
 import { Listener } from "./net/listener.ts"
+import { ListenError, Listening } from "./net/listening.ts"
 import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
 import type { AofStorage } from "./persist/aof.ts"
@@ -45,8 +46,7 @@ export interface ServerOptions {
   onExit?: (code: number) => void
 }
 
-/** The server cannot listen where it was told to. */
-export class ListenError extends Error {}
+export { ListenError }
 
 export class Server {
   readonly config: Config
@@ -56,10 +56,9 @@ export class Server {
   /** What is wrong with the users of the configuration: the server cannot start. */
   readonly fault: ConfigFault | undefined
   readonly listener: Listener
+  private readonly listening: Listening
   readonly persistence: Persistence
   readonly cron: Cron
-  /** The TCP port in use, 0 when there is none. */
-  port = 0
   readonly configFile: string | undefined
   private closed = false
   private readonly onExit: (code: number) => void
@@ -128,6 +127,7 @@ export class Server {
       engine.propagator.beside(db, 3).word("HDEL").arg(key, start, end).arg(field, fieldStart, fieldEnd)
     }
     this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode && this.acl.isOpen })
+    this.listening = new Listening(engine, this.listener)
     this.persistence = new Persistence({
       engine,
       storage: options.storage ?? fileStorage,
@@ -157,14 +157,28 @@ export class Server {
         return `ERR ${error instanceof Error ? error.message : String(error)}`
       }
     }
-    Object.assign(this.observer.ports, { port: () => this.port, configFile: options.configFile, cron: this.cron })
+    Object.assign(this.observer.ports, {
+      port: () => this.port || this.tlsPort,
+      configFile: options.configFile,
+      cron: this.cron,
+    })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
+  }
+
+  /** The TCP port in use, 0 when there is none. */
+  get port(): number {
+    return this.listening.port
+  }
+
+  /** The TCP port in use for TLS, 0 when there is none. */
+  get tlsPort(): number {
+    return this.listening.tlsPort
   }
 
   /** Listens, loads what is on disk, and serves. Throws ListenError or LoadError. */
   async start(onListening: () => void = () => {}): Promise<void> {
     if (this.fault !== undefined) throw new LoadError(this.fault.reason)
-    this.listen()
+    this.listening.open()
     onListening()
     this.cron.start()
     try {
@@ -206,45 +220,4 @@ export class Server {
     this.persistence.stop()
     this.listener.close()
   }
-
-  private listen(): void {
-    const { values } = this.config
-    const { listener, engine } = this
-    try {
-      if (values.unixsocket !== "") listener.listenUnix(values.unixsocket, values.unixsocketperm)
-    } catch (error) {
-      throw new ListenError(`Failed opening Unix socket: bind: ${text(error)}`)
-    }
-    if (values.port === 0 && values.unixsocket !== "") return
-    let port = values.port
-    let listening = 0
-    for (const bind of values.bind) {
-      const optional = bind.startsWith("-")
-      const host = bind.replace(/^-/, "")
-      try {
-        port = listener.listenTcp(host === "*" ? "0.0.0.0" : host === "::*" ? "::" : host, port)
-        listening++
-      } catch (error) {
-        if (optional) continue
-        engine.log(
-          "warning",
-          `Warning: Could not create server TCP listening socket ${host}:${port}: bind: ${text(error)}`,
-        )
-        listener.close()
-        throw new ListenError(`Failed listening on port ${port} (tcp), aborting.`)
-      }
-    }
-    if (listening === 0 && values.bind.length > 0) {
-      throw new ListenError(`Failed listening on port ${values.port} (tcp), aborting.`)
-    }
-    this.port = port
-  }
-}
-
-function text(error: unknown): string {
-  const { code } = error as { code?: string }
-  if (code === "EADDRINUSE") return "Address already in use"
-  if (code === "EADDRNOTAVAIL") return "Cannot assign requested address"
-  if (code === "EACCES") return "Permission denied"
-  return error instanceof Error ? error.message : String(error)
 }

@@ -7,6 +7,7 @@ import { chmodSync, unlinkSync } from "node:fs"
 import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import { BatchPool, Connection, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
+import type { TlsOptions } from "./tls.ts"
 
 /** A client over its soft bound that has taken nothing for this long is read from all the same. */
 const UNREAD_GRACE_MS = 1000
@@ -24,28 +25,61 @@ export interface ListenerOptions {
   refusesStrangers: () => boolean
 }
 
+/** A TLS handshake that takes longer is given up. */
+const HANDSHAKE_SECONDS_MAX = 30
+
 type Socket = Bun.Socket<Connection | undefined>
+
+/** One listening TCP socket. */
+export interface TcpEndpoint {
+  readonly port: number
+  /** Listens no more; connections that it accepted go on. */
+  stop(): void
+}
+
+export interface TcpOptions {
+  tls?: TlsOptions
+}
 
 export class Listener {
   private readonly engine: Engine
   private readonly options: ListenerOptions
-  private readonly servers: Bun.SocketListener<Connection | undefined>[] = []
+  private readonly servers = new Set<Bun.SocketListener<Connection | undefined>>()
   private readonly unixServers: { server: Bun.UnixSocketListener<Connection | undefined>; path: string }[] = []
   private readonly pool = new BatchPool()
-  private readonly connections = new Map<Client, Connection>()
+  /** TLS connections whose handshake is not over. */
+  private readonly handshaking = new Set<Socket>()
 
   constructor(engine: Engine, options: ListenerOptions) {
     this.engine = engine
     this.options = options
     engine.output.onQueued = client => this.onQueued(client)
-    engine.clients.onGone.push(client => this.connections.delete(client))
   }
 
-  /** Listens on a TCP port (0: any free one); returns the port. Throws what the system says. */
-  listenTcp(hostname: string, port: number): number {
-    const server = Bun.listen<Connection | undefined>({ hostname, port, socket: this.handlers(undefined) })
-    this.servers.push(server)
-    return server.port
+  /** Listens on a TCP port (0: any free one). Throws what the system, or the TLS library, says. */
+  listenTcp(hostname: string, port: number, { tls }: TcpOptions = {}): TcpEndpoint {
+    const options: Bun.TCPSocketListenOptions<Connection | undefined> & { ipv6Only: boolean } = {
+      hostname,
+      port,
+      // Else a wildcard address of IPv6 would take the port of IPv4 as well.
+      ipv6Only: hostname.includes(":"),
+      socket: tls === undefined ? this.handlers(undefined) : this.tlsHandlers(tls),
+      ...(tls === undefined ? {} : { tls }),
+    }
+    const server = Bun.listen(options)
+    this.servers.add(server)
+    return {
+      port: server.port,
+      stop: () => {
+        this.servers.delete(server)
+        server.stop(false)
+      },
+    }
+  }
+
+  /** Whether the TLS library can make use of the options: throws what it says if not. */
+  tryTls(tls: TlsOptions): void {
+    this.listenTcp("127.0.0.1", 0, { tls }).stop()
   }
 
   /** Listens on a unix socket; a stale file in its place is removed. `permissions` 0 leaves the mode to the umask. */
@@ -71,14 +105,11 @@ export class Listener {
         // Somebody was faster.
       }
     }
-    this.servers.length = 0
+    this.servers.clear()
     this.unixServers.length = 0
+    for (const socket of this.handshaking) socket.terminate()
+    this.handshaking.clear()
     for (const client of [...this.engine.clients.byId.values()]) this.engine.clients.terminate(client)
-  }
-
-  /** Goes on with the requests a client sent while it could not be served. */
-  resume(client: Client): void {
-    this.connections.get(client)?.resume()
   }
 
   private handlers(unixPath: string | undefined): Bun.SocketHandler<Connection | undefined> {
@@ -106,6 +137,45 @@ export class Listener {
     }
   }
 
+  /** As `handlers`; a connection becomes a client when its handshake is over. */
+  private tlsHandlers(tls: TlsOptions): Bun.SocketHandler<Connection | undefined> {
+    const { engine, handshaking } = this
+    const handlers = this.handlers(undefined)
+    return {
+      ...handlers,
+      open: socket => {
+        if (engine.clients.size + handshaking.size >= engine.config.values.maxclients) {
+          engine.clients.rejected++
+          socket.terminate()
+          return
+        }
+        handshaking.add(socket)
+        socket.timeout(HANDSHAKE_SECONDS_MAX)
+      },
+      handshake: (socket, succeeded, error) => {
+        if (!handshaking.delete(socket)) return
+        socket.timeout(0)
+        if (!succeeded || !this.trusts(socket, tls)) {
+          engine.log("verbose", `Error accepting a client connection: ${error?.message ?? "handshake failed"}`)
+          socket.terminate()
+        } else this.accept(socket, undefined)
+      },
+      timeout: socket => {
+        if (handshaking.delete(socket)) socket.terminate()
+      },
+      close: (socket, error) => {
+        handshaking.delete(socket)
+        handlers.close?.(socket, error)
+      },
+    }
+  }
+
+  /** Whether the peer has shown what it must: a good certificate, or none where that is allowed. */
+  private trusts(socket: Socket, tls: TlsOptions): boolean {
+    if (!tls.requestCert || socket.authorized) return true
+    return !tls.rejectUnauthorized && socket.getPeerCertificate() === undefined
+  }
+
   private accept(socket: Socket, unixPath: string | undefined): void {
     const { engine } = this
     const { clients, config } = engine
@@ -128,11 +198,10 @@ export class Listener {
       const keepalive = config.values.tcpKeepalive
       if (keepalive > 0) socket.setKeepAlive(true, keepalive * 1000)
     }
-    const client = clients.add(new SocketTransport(socket, unixPath, -1))
+    const client = clients.add(new SocketTransport(socket, unixPath, (socket as { fd?: number }).fd ?? -1))
     client.parser.bulkBytesMax = config.values.protoMaxBulkLen
     const connection = new Connection(engine, client, this.pool)
     socket.data = connection
-    this.connections.set(client, connection)
     engine.onConnected(client)
   }
 
@@ -169,7 +238,7 @@ export class Listener {
       client.overfull = false
       client.suspended = client.blocked
       client.transport?.resume()
-      this.resume(client)
+      client.requests?.resume()
     }, UNREAD_GRACE_MS)
     timer.unref()
   }
