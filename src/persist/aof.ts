@@ -69,6 +69,11 @@ export class AppendOnlyFile implements Sink {
   totalSize = 0
   baseSize = 0
   delayedSyncs = 0
+  /** Bytes handed over since the start, and how many of them are safe, for WAITAOF. */
+  takenBytes = 0
+  syncedBytes = 0
+  /** More is safe than before. */
+  onSynced: () => void = () => {}
   isSyncing = false
   manifest: AofManifest = emptyManifest()
 
@@ -162,6 +167,7 @@ export class AppendOnlyFile implements Sink {
     if (this.backlogBytes > 0) throw new Error("the append only file cannot be written")
     this.options.storage.syncNow(this.fd)
     this.unsynced = false
+    this.noteSynced()
   }
 
   /** Writes and syncs what there is, and closes. */
@@ -179,6 +185,7 @@ export class AppendOnlyFile implements Sink {
 
   write(bytes: Uint8Array, start: number, end: number): void {
     if (this.fd < 0) return
+    this.takenBytes += end - start
     this.awaited = true
     if (this.backlogBytes > 0) {
       this.keep(bytes, start, end)
@@ -199,6 +206,7 @@ export class AppendOnlyFile implements Sink {
     try {
       this.options.storage.syncNow(this.fd)
       this.unsynced = false
+      this.noteSynced()
     } catch (error) {
       this.suffer(error)
       this.options.onUnsafe()
@@ -216,12 +224,22 @@ export class AppendOnlyFile implements Sink {
     }
     this.isSyncing = true
     this.unsynced = false
+    const written = this.takenBytes - this.backlogBytes
     this.options.storage.syncLater(this.fd, error => {
       this.isSyncing = false
-      if (error === null) return
+      if (error === null) {
+        this.noteSynced(written)
+        return
+      }
       this.unsynced = true
       this.suffer(error)
     })
+  }
+
+  private noteSynced(upTo = this.takenBytes - this.backlogBytes): void {
+    if (upTo <= this.syncedBytes) return
+    this.syncedBytes = upTo
+    this.onSynced()
   }
 
   private retry(): void {
@@ -242,6 +260,7 @@ export class AppendOnlyFile implements Sink {
       return
     }
     this.unsynced = false
+    this.noteSynced()
     this.unhealthy = false
     this.options.log("warning", "AOF write error looks solved, the server can write again.")
     this.options.onHealth(undefined)

@@ -68,6 +68,8 @@ export class Persistence {
       throw new LoadError(error instanceof Error ? error.message : String(error))
     }
     engine.sinks.push(aof)
+    engine.acknowledgements.local = aof
+    aof.onSynced = () => engine.acknowledgements.advanced()
     engine.propagator.forgetSelected()
     engine.propagator.enabled = true
   }
