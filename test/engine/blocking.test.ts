@@ -3,6 +3,7 @@ import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.
 import { Arguments } from "../../src/resp/arguments.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
+import { Random, runSeed } from "../support/random.ts"
 import { play } from "./stage.ts"
 
 describe("waiting as redis-server does it", () => {
@@ -276,23 +277,18 @@ describe("no trace is left", () => {
   })
 
   test("of clients that disconnect in random order", async () => {
-    const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
-    console.log(`seed ${seed}`)
-    let state = seed
-    const random = (below: number) => {
-      state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff
-      return state % below
-    }
+    console.log(`seed ${runSeed}`)
+    const random = new Random()
     await using server = await createServer()
     const { engine } = server.server
     const clients: Client[] = []
     for (let i = 0; i < 200; i++) {
-      const keys = Array.from({ length: 1 + random(4) }, () => `k${random(20)}`)
-      clients.push(...(await waiters(server, 1, "BLPOP", ...keys, random(2) * 1000)))
+      const keys = Array.from({ length: 1 + random.below(4) }, () => `k${random.below(20)}`)
+      clients.push(...(await waiters(server, 1, "BLPOP", ...keys, random.below(2) * 1000)))
     }
     let expected = clients.length
     while (clients.length > 0) {
-      const [client] = clients.splice(random(clients.length), 1)
+      const [client] = clients.splice(random.below(clients.length), 1)
       client!.close()
       expected--
       await until(() => engine.blocking.size <= expected, { intervalMs: 0 })
