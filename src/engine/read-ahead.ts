@@ -62,10 +62,7 @@ export class RequestBatch {
         hashes[hashed++] = hasher.hashAhead(args.starts[key]!, args.ends[key]!)
       }
     }
-    let sink = 0
-    for (let i = 0; i < hashed; i++) sink ^= keys.touchSlot(hashes[i]!)
-    for (let i = 0; i < hashed; i++) sink ^= keys.touchRecord(hashes[i]!)
-    this.sink = sink
+    this.sink = keys.touch(hashes, hashed)
   }
 
   /**
@@ -95,10 +92,7 @@ export class RequestBatch {
       hashes[hashed++] = hasher.hashAhead(args.starts[command.member]!, args.ends[command.member]!)
     }
     if (table === undefined) return
-    let sink = 0
-    for (let i = 0; i < hashed; i++) sink ^= table.touchSlot(hashes[i]!)
-    for (let i = 0; i < hashed; i++) sink ^= table.touchRecord(hashes[i]!)
-    this.sink = sink
+    this.sink = table.touch(hashes, hashed)
   }
 }
 

@@ -93,6 +93,11 @@ export type Stored = Blob | Container
 /** Scratch for one block being split or merged; module-wide since nothing here is re-entrant. */
 const scratch = new Int32Array(SLOTS * 2)
 
+/** Keys that one `touch` can take. */
+export const TOUCHED_MAX = 512
+const touchedSlabs = new Int32Array(TOUCHED_MAX)
+const touchedWords = new Int32Array(TOUCHED_MAX)
+
 export class ByteMap {
   size = 0
   /** Records with an expiry, and the sum of those expiries (for the average). */
@@ -152,37 +157,39 @@ export class ByteMap {
   // ---------------------------------------------------------------------------------------------- reading
 
   /**
-   * Reads ahead for keys that will soon be looked up. A lookup waits for memory twice, for a slot and for a record;
-   * reading the slots of many keys first and their records next lets those waits overlap. `touchSlot` and `touchRecord` do
-   * one of the two for a hash, without any effect but on the caches, and return what they read (so that it is read).
+   * Reads ahead for keys that will soon be looked up, given their hashes (at most TOUCHED_MAX). A lookup waits for memory
+   * twice, for a slot and for a record. Here each kind of wait is a loop of its own, so short that the processor has
+   * many of its turns under way at once. Without any effect but on the caches; returns what was read, so that it is read.
    */
-  touchSlot(hash: number): number {
-    const ordinal = hash ^ 0x80000000
-    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
-    if (block === 0) return 0
-    const { heap } = this
-    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-    return heap.words[slabOfFrame(block)]![wordOfFrame(block) + (home << 1)]!
-  }
-
-  touchRecord(hash: number): number {
-    const ordinal = hash ^ 0x80000000
-    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
-    if (block === 0) return 0
-    const { heap } = this
-    const words = heap.words[slabOfFrame(block)]!
-    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-    let slot = wordOfFrame(block) + (home << 1)
-    let address = words[slot + 1]!
-    while (address !== 0 && words[slot]! < hash) {
-      slot += 2
-      address = words[slot + 1]!
+  touch(hashes: Int32Array, count: number): number {
+    if (this.size === 0) return 0
+    const { heap, directory, depth } = this
+    const slabs = heap.words
+    for (let i = 0; i < count; i++) {
+      const ordinal = hashes[i]! ^ 0x80000000
+      const block = directory[depth === 0 ? 0 : ordinal >>> (32 - depth)]!
+      const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
+      touchedSlabs[i] = slabOfFrame(block)
+      touchedWords[i] = wordOfFrame(block) + (home << 1)
     }
-    if (address === 0 || words[slot] !== hash) return 0
-    const record = heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
+    let sink = 0
+    for (let i = 0; i < count; i++) sink ^= slabs[touchedSlabs[i]!]![touchedWords[i]!]!
+    for (let i = 0; i < count; i++) {
+      const words = slabs[touchedSlabs[i]!]!
+      const hash = hashes[i]!
+      let slot = touchedWords[i]!
+      while (words[slot + 1] !== 0 && words[slot]! < hash) slot += 2
+      const address = words[slot + 1]!
+      touchedSlabs[i] = address >>> SLAB_UNIT_BITS
+      touchedWords[i] = (address & SLAB_UNIT_MASK) << 1
+    }
     // The header, and where a small record reaches into its next cache line.
-    return record[at]! ^ record[at + 12]!
+    for (let i = 0; i < count; i++) {
+      const words = slabs[touchedSlabs[i]!]!
+      const at = touchedWords[i]!
+      sink ^= words[at]! ^ words[at + 12]!
+    }
+    return sink
   }
 
   /** Address of the record under a key, or 0. */
