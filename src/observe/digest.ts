@@ -3,7 +3,8 @@
  * for none. As in Redis, ordered things are hashed in a chain and unordered ones combined by xor; the bytes that are
  * hashed are our own, so digests compare between servers of this kind only.
  *
- * That a key expires is part of it, when is not (it depends on the moment).
+ * That a key or a field expires is part of it, when is not (it depends on the moment). Of a stream, its groups and their
+ * pending entries count with it; when an entry was delivered, and when a consumer was seen, do not.
  */
 
 import { bytesOf, latin1Bytes } from "../bytes/compare.ts"
@@ -11,7 +12,7 @@ import { sha1 } from "../bytes/sha1.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Database } from "../keyspace/db.ts"
 import type { Reply } from "../resp/reply-decoder.ts"
-import type { ReadValue, ValueReader } from "./value-reader.ts"
+import { itemsOf, type ReadValue, type ValueReader } from "./value-reader.ts"
 
 const DIGEST_BYTES = 20
 const SCAN_COUNT = 100
@@ -55,18 +56,61 @@ function keysOf({ keys }: Database): Uint8Array[] {
   return found
 }
 
-function digestOf({ type, reply, expiry }: ReadValue): Digest {
-  const content = contentOf(type, reply)
+function digestOf({ type, reply, details, expiry }: ReadValue): Digest {
+  const content = contentOf(type, reply, details)
   return chain(bytesOf(type), content, bytesOf(expiry > 0 ? "expires" : "stays"))
 }
 
-function contentOf(type: string, reply: Reply | undefined): Digest {
+function contentOf(type: string, reply: Reply | undefined, details: Reply | undefined): Digest {
   if (reply === undefined) return new Uint8Array(DIGEST_BYTES)
   if (reply.type !== "array") return chain(bytesOfReply(reply))
   const items = reply.items
   if (type === "set") return xorOf(items, 1)
-  if (type === "hash" || type === "zset") return xorOf(items, 2)
-  return chain(...items.map(bytesOfReply))
+  if (type === "zset") return xorOf(items, 2)
+  if (type === "hash") return xorOf(withExpiry(items, itemsOf(details)), 3)
+  const content = chain(...items.map(bytesOfReply))
+  return type === "stream" ? chain(content, streamState(details)) : content
+}
+
+/** Fields and values with, after each pair, whether the field expires. */
+function withExpiry(pairs: readonly Reply[], times: readonly Reply[]): Reply[] {
+  const triples: Reply[] = []
+  for (let i = 0; i < pairs.length; i += 2) {
+    const time = times[i / 2]
+    const expires = time?.type === "integer" && time.value > 0
+    triples.push(pairs[i]!, pairs[i + 1]!, { type: "simple", value: expires ? "expires" : "stays" })
+  }
+  return triples
+}
+
+/** What XINFO STREAM FULL shows beside the entries, without times. */
+function streamState(details: Reply | undefined): Digest {
+  const parts = ["last-generated-id", "max-deleted-entry-id", "entries-added"].map(name => partOf(details, name))
+  for (const group of itemsOf(fieldOf(details, "groups"))) {
+    parts.push(partOf(group, "name"), partOf(group, "last-delivered-id"), partOf(group, "entries-read"))
+    for (const consumer of itemsOf(fieldOf(group, "consumers"))) parts.push(partOf(consumer, "name"))
+    // Id, consumer, time of delivery, count of deliveries.
+    for (const pending of itemsOf(fieldOf(group, "pending"))) {
+      parts.push(...[0, 1, 3].map(i => bytesOfReply(itemsOf(pending)[i] ?? NONE)))
+    }
+  }
+  return chain(...parts)
+}
+
+const NONE: Reply = { type: "simple", value: "" }
+
+/** The value after a name in a reply of names and values. */
+function fieldOf(reply: Reply | undefined, name: string): Reply | undefined {
+  const items = itemsOf(reply)
+  for (let i = 0; i + 1 < items.length; i += 2) {
+    const found = items[i]!
+    if (found.type === "bulk" && Buffer.from(found.value).toString("latin1") === name) return items[i + 1]
+  }
+  return undefined
+}
+
+function partOf(reply: Reply | undefined, name: string): Uint8Array {
+  return bytesOfReply(fieldOf(reply, name) ?? NONE)
 }
 
 /** Elements of `width` items each, in any order. */

@@ -23,10 +23,24 @@ const READERS: Readonly<Record<string, readonly string[]>> = {
   stream: ["xrange", "?", "-", "+"],
 }
 
+/** What else belongs to values of a type: when the fields of a hash expire; a stream's ids, groups and pending entries. */
+const DETAIL_READERS: Readonly<Record<string, (key: Uint8Array, reply: Reply | undefined) => [string, Word[]]>> = {
+  hash: (key, reply) => {
+    const fields = itemsOf(reply).filter((_, i) => i % 2 === 0)
+    const names = fields.map(field => (field as { value: Uint8Array }).value)
+    return ["hpexpiretime", ["hpexpiretime", key, "fields", String(names.length), ...names]]
+  },
+  stream: key => ["xinfo|stream", ["xinfo", "stream", key, "full", "count", "0"]],
+}
+
+type Word = string | Uint8Array
+
 export interface ReadValue {
   type: string
   /** As RESP2 shows it; undefined when there is no command to read this type with. */
   reply: Reply | undefined
+  /** Of a hash: when its fields expire, in their order in `reply`, -1 for never. Of a stream: XINFO STREAM FULL. */
+  details: Reply | undefined
   /** Expiry in ms, 0 when there is none. */
   expiry: number
 }
@@ -57,15 +71,24 @@ export class ValueReader {
     if (address === 0) return undefined
     const type = typeName(typeOfKind(db.keys.type(address)))
     const expiry = db.keys.expiry(address)
-    return { type, expiry, reply: this.run(db, key, READERS[type] ?? []) }
+    const words = READERS[type]
+    const reply =
+      words &&
+      this.run(
+        db,
+        words[0]!,
+        words.map(word => (word === "?" ? key : word)),
+      )
+    const details = DETAIL_READERS[type]
+    return { type, expiry, reply, details: details && this.run(db, ...details(key, reply)) }
   }
 
-  private run(db: Database, key: Uint8Array, words: readonly string[]): Reply | undefined {
+  private run(db: Database, name: string, words: readonly Word[]): Reply | undefined {
     const { call, engine, writer } = this
     const { keyspace } = engine
-    const command = words.length === 0 ? undefined : engine.registry.find(words[0]!)
+    const command = engine.registry.find(name)
     if (command?.run === undefined) return undefined
-    this.args.assign(words.map(word => (word === "?" ? key : latin1Bytes(word))))
+    this.args.assign(words.map(word => (typeof word === "string" ? latin1Bytes(word) : word)))
     this.client.db = db
     call.db = db
     call.command = command
@@ -80,8 +103,13 @@ export class ValueReader {
       keyspace.events.hits = hits
       keyspace.events.misses = misses
     }
-    const reply = decodeReply(writer.bytes.subarray(0, writer.at))
+    const reply = decodeReply(writer.bytes.slice(0, writer.at))
     writer.reset()
     return reply
   }
+}
+
+/** The elements of an array reply, none of any other. */
+export function itemsOf(reply: Reply | undefined): readonly Reply[] {
+  return reply?.type === "array" ? reply.items : []
 }
