@@ -10,6 +10,7 @@ import type { ConfigFault } from "./config/conf-file.ts"
 import type { Config } from "./config/config.ts"
 import { acknowledgementCommands } from "./engine/acknowledgements.ts"
 import { clientCommands } from "./engine/client-commands.ts"
+import { ClientLimits } from "./engine/client-limits.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
@@ -59,6 +60,7 @@ export class Server {
   private readonly listening: Listening
   readonly persistence: Persistence
   readonly cron: Cron
+  readonly limits: ClientLimits
   readonly configFile: string | undefined
   private closed = false
   private readonly onExit: (code: number) => void
@@ -145,6 +147,11 @@ export class Server {
       ["tracking_total_prefixes", engine.tracking.prefixCount],
     ])
     this.cron = new Cron(engine)
+    this.limits = new ClientLimits(engine, this.cron)
+    this.observer.info.provide("stats", () => [["evicted_clients", this.limits.evicted]])
+    this.observer.onResetStatistics.push(() => {
+      this.limits.evicted = 0
+    })
     this.cron.onTick.push(() => this.observer.sample())
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.pause.expireDue())

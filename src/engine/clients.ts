@@ -14,6 +14,8 @@ export class ClientTable {
   overOutputLimit = 0
   /** Told of every client that goes, so that subsystems can forget it. */
   readonly onGone: ((client: Client) => void)[] = []
+  /** Told of every client that sent something, while somebody wants to know. */
+  onActive: ((client: Client) => void) | undefined
 
   private readonly engine: Engine
   private nextId = 1

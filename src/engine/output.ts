@@ -17,6 +17,9 @@ export class Output {
   readonly writer = new ReplyWriter()
   /** Called when a client has output in its queue that was not there before. */
   onQueued: (client: Client) => void = () => {}
+  /** Asked about a client that would have more than `checkAboveBytes` unsent: true when it is not to get them. */
+  isTooMuch: (client: Client, bytes: number) => boolean = () => false
+  checkAboveBytes = Number.POSITIVE_INFINITY
   /** Bytes handed to sockets. */
   bytesOut = 0
   /** Writes to sockets. */
@@ -107,11 +110,11 @@ export class Output {
   flush(): void {
     const reopen = this.open_
     this.close()
-    const bytes = this.writer.bytes
+    // A client that is closed over its limits may be news to others: then there is more to hand out, in a larger buffer.
     for (let i = 0; i < this.count; i++) {
       const client = this.owners[i]!
       this.owners[i] = undefined
-      this.hand(client, bytes, this.starts[i]!, this.ends[i]!)
+      this.hand(client, this.writer.bytes, this.starts[i]!, this.ends[i]!)
     }
     this.count = 0
     this.writer.reset()
@@ -143,6 +146,7 @@ export class Output {
   private hand(client: Client, bytes: Uint8Array, start: number, end: number): void {
     const { transport } = client
     if (transport === undefined || client.gone) return
+    if (client.pendingBytes + end - start > this.checkAboveBytes && this.isTooMuch(client, end - start)) return
     let taken = 0
     if (client.pending.length === 0) {
       taken = transport.write(bytes, start, end - start)

@@ -66,6 +66,7 @@ export class Connection {
     engine.bytesIn += chunk.length
     engine.reads++
     client.seenAt = engine.keyspace.now
+    engine.clients.onActive?.(client)
     if (this.tail === undefined) {
       if (!client.suspended) {
         this.serve(chunk, chunk.length)
