@@ -8,7 +8,7 @@ const GROUPING_ENTRIES_MAX = 10
 
 export type AclContext = "toplevel" | "multi" | "lua"
 
-export interface Refusal {
+export interface DeniedAccess {
   /** See Denial. */
   denial: number
   context: AclContext
@@ -18,7 +18,7 @@ export interface Refusal {
   clientInfo: string
 }
 
-export interface AclLogEntry extends Refusal {
+export interface AclLogEntry extends DeniedAccess {
   readonly id: number
   count: number
   /** Wall times in ms. */
@@ -34,25 +34,25 @@ export class AclLog {
   readonly counts = [0, 0, 0, 0, 0]
 
   /** @param lengthMax entries to keep */
-  add(refusal: Refusal, now: number, lengthMax: number): void {
-    this.counts[refusal.denial]!++
-    if (lengthMax > 0) this.group(refusal, now)
+  add(denied: DeniedAccess, now: number, lengthMax: number): void {
+    this.counts[denied.denial]!++
+    if (lengthMax > 0) this.group(denied, now)
     if (this.entries.length > lengthMax) this.entries.splice(0, this.entries.length - lengthMax)
   }
 
-  private group(refusal: Refusal, now: number): void {
+  private group(denied: DeniedAccess, now: number): void {
     const oldest = Math.max(0, this.entries.length - GROUPING_ENTRIES_MAX)
     for (let i = this.entries.length - 1; i >= oldest; i--) {
       const entry = this.entries[i]!
-      if (!isAlike(entry, refusal) || Math.abs(now - entry.updatedAt) > GROUPING_MS_MAX) continue
-      entry.clientInfo = refusal.clientInfo
+      if (!isAlike(entry, denied) || Math.abs(now - entry.updatedAt) > GROUPING_MS_MAX) continue
+      entry.clientInfo = denied.clientInfo
       entry.updatedAt = now
       entry.count++
       this.entries.splice(i, 1)
       this.entries.push(entry)
       return
     }
-    this.entries.push({ ...refusal, id: this.nextId++, count: 1, createdAt: now, updatedAt: now })
+    this.entries.push({ ...denied, id: this.nextId++, count: 1, createdAt: now, updatedAt: now })
   }
 
   /** Up to `count` entries, newest first. */
@@ -76,6 +76,6 @@ export class AclLog {
   }
 }
 
-function isAlike(a: Refusal, b: Refusal): boolean {
+function isAlike(a: DeniedAccess, b: DeniedAccess): boolean {
   return a.denial === b.denial && a.context === b.context && a.object === b.object && a.username === b.username
 }

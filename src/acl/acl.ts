@@ -246,8 +246,8 @@ export class Acl implements Authenticator {
   ): void {
     const { engine } = this
     const clientInfo = describeClient(engine, client, args)
-    const refusal = { denial, context, object, username, clientInfo }
-    this.log.add(refusal, engine.keyspace.now, engine.config.values.acllogMaxLen)
+    const denied = { denial, context, object, username, clientInfo }
+    this.log.add(denied, engine.keyspace.now, engine.config.values.acllogMaxLen)
   }
 
   // ------------------------------------------------------------------ files
@@ -266,7 +266,7 @@ export class Acl implements Authenticator {
     for (const { name: text, rules, place } of lines) {
       const name = latin1(bytesOf(text))
       const fault = (what: string, why: string): ConfigFault => ({
-        reason: `Error in user declaration '${what}': ${why}`,
+        reason: `Error in user declaration '${withoutSecrets(what)}': ${why}`,
         place: { ...place, text: withoutSecrets(place.text) },
       })
       if (hasSpaces(name)) return fault(name, "Spaces not allowed in ACL usernames")
@@ -275,7 +275,7 @@ export class Acl implements Authenticator {
       const user = this.create(name)
       for (const rule of merged.rules) {
         const error = user.apply(rule)
-        if (error !== undefined) return fault(withoutSecrets(rule), error)
+        if (error !== undefined) return fault(rule, error)
       }
       this.users.set(name, user)
       if (user.enabled) continue

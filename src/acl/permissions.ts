@@ -34,6 +34,11 @@ function neededAccess(keyFlags: number): number {
 
 const KEY_PREFIX = ["", "%R~", "%W~", "~"]
 
+/** As a rule. `~*` would mean all keys, after which no pattern can be added. */
+function keyRule({ text, access }: KeyPattern): string {
+  return access === KeyAccess.Both && text === "*" ? "%RW~*" : KEY_PREFIX[access]! + text
+}
+
 export class Permissions {
   commands: CommandPermissions
   allKeys = false
@@ -159,7 +164,7 @@ export class Permissions {
 
   describeKeys(): string {
     if (this.allKeys) return "~*"
-    return this.keys.map(({ text, access }) => KEY_PREFIX[access]! + text).join(" ")
+    return this.keys.map(keyRule).join(" ")
   }
 
   describeChannels(): string {
@@ -168,7 +173,7 @@ export class Permissions {
 
   /** The rules that make these permissions out of none. */
   rules(): string[] {
-    const keys = this.allKeys ? ["~*"] : this.keys.map(({ text, access }) => KEY_PREFIX[access]! + text)
+    const keys = this.allKeys ? ["~*"] : this.keys.map(keyRule)
     const channels = this.allChannels ? ["&*"] : ["resetchannels", ...this.channels.map(({ text }) => `&${text}`)]
     return [...keys, ...channels, ...this.commands.describe().split(" ")]
   }

@@ -43,16 +43,23 @@ export function mergeSelectors(rules: readonly string[]): { rules: string[] } | 
   return open === undefined ? { rules: merged } : { unmatched: open.first }
 }
 
-/** The rules in the parentheses of a selector; undefined when its quotes do not match. */
+/** The rules in the parentheses of a selector; undefined when its quotes do not match, or hold what is no byte. */
 export function splitSelector(selector: string): string[] | undefined {
   const inner = selector.slice(1, -1)
-  if (/["']/.test(inner)) return splitArguments(inner)
+  if (/["']/.test(inner)) {
+    const words = splitArguments(inner)
+    return words?.every(isBytes) ? words : undefined
+  }
   return inner.split(/[ \t-\r\0]+/).filter(word => word !== "")
 }
 
-/** A rule as it stands among others: in quotes where it would else be read as something different. */
+function isBytes(text: string): boolean {
+  return !/[^\x00-\xff]/.test(text)
+}
+
+/** A rule as it stands in a selector: in quotes where it would else be read as something different. */
 export function quoted(rule: string): string {
-  return /["']/.test(rule) ? quoteArgument(rule) : rule
+  return /["']|\)$/.test(rule) ? quoteArgument(rule) : rule
 }
 
 /** Text that may hold rules, without its passwords and their hashes: for logs. */
