@@ -28,7 +28,7 @@ import {
   writableGroup,
   writeStream,
 } from "./stream-access.ts"
-import { propagateClaim, propagatePosition } from "./stream-propagation.ts"
+import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
 
 const KEY = 1
 const GROUP = 2
@@ -243,6 +243,7 @@ function xclaim(call: Call): void {
   const group = writableGroup(call, value, GROUP)!
   let movesGroup = options.lastId.compare(group.lastId) > 0
   if (movesGroup) group.lastId.copy(options.lastId)
+  const { consumerCount } = group
   const consumer = seenConsumer(call, group, CONSUMER, KEY)
   const mark = reply.begin()
   let count = 0
@@ -262,6 +263,7 @@ function xclaim(call: Call): void {
     count++
   }
   reply.endArray(mark, count)
+  if (count === 0 && group.consumerCount !== consumerCount) propagateConsumer(call, KEY, GROUP, CONSUMER)
   if (movesGroup) {
     propagatePosition(call, KEY, GROUP, group)
     keyspace.events.dirty++
@@ -306,6 +308,7 @@ function xautoclaim(call: Call): void {
   }
   propagation.suppress()
   const group = writableGroup(call, value, GROUP)!
+  const { consumerCount } = group
   const consumer = seenConsumer(call, group, CONSUMER, KEY)
   options.deliveryMs = now
   options.deliveryCount = -1
@@ -335,6 +338,7 @@ function xautoclaim(call: Call): void {
     left--
   }
   reply.endArray(mark, count)
+  if (count === 0 && group.consumerCount !== consumerCount) propagateConsumer(call, KEY, GROUP, CONSUMER)
   if (hasMore && rows.seekAtOrAfter(group.pending, first)) rows.readId(id)
   else id.setMin()
   rows.release()

@@ -299,11 +299,13 @@ function meetGroups(call: Call): number {
     const group = writableGroup(call, value, options.group)!
     const { consumerCount } = group
     seenConsumer(call, group, options.consumer, key)
-    if (group.consumerCount !== consumerCount && options.noAck) {
+    served[i] = history[i]! || hasNews(value.log, group.lastId)
+    // Entries that are given to it bring it along.
+    const isGiven = served[i] && !history[i] && !options.noAck
+    if (group.consumerCount !== consumerCount && !isGiven) {
       propagateConsumer(call, key, options.group, options.consumer)
     }
     settleBytes(call, key)
-    served[i] = history[i]! || hasNews(value.log, group.lastId)
     if (served[i]) count++
   }
   return count
