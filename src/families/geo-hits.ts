@@ -7,6 +7,8 @@ const ROOM_MIN = 64
 const BYTES_MIN = 4096
 const ROOM_KEPT_MAX = 1 << 14
 const BYTES_KEPT_MAX = 1 << 20
+/** Runs of this length are sorted by insertion before they are merged. */
+const RUN = 8
 
 export class GeoHits {
   count = 0
@@ -20,6 +22,7 @@ export class GeoHits {
   distances = new Float64Array(ROOM_MIN)
   /** Places of the hits in the order of the reply, filled by `order…`. */
   places = new Uint32Array(ROOM_MIN)
+  private spare = new Uint32Array(ROOM_MIN)
   private sign = 1
 
   reset(): void {
@@ -70,7 +73,47 @@ export class GeoHits {
     this.orderAsFound()
     this.sign = descending ? -1 : 1
     if (wanted < this.count) this.select(wanted)
-    this.places.subarray(0, Math.min(wanted, this.count)).sort((a, b) => this.compare(a, b))
+    this.sort(Math.min(wanted, this.count))
+  }
+
+  /** Sorts the first `size` places: runs by insertion, then merged. */
+  private sort(size: number): void {
+    for (let i = 1; i < size; i++) {
+      const { places } = this
+      const place = places[i]!
+      let j = i
+      for (; j % RUN !== 0 && this.compare(place, places[j - 1]!) < 0; j--) places[j] = places[j - 1]!
+      places[j] = place
+    }
+    for (let width = RUN; width < size; width *= 2) {
+      for (let from = 0; from < size; from += width * 2) {
+        this.merge(from, Math.min(from + width, size), Math.min(from + width * 2, size))
+      }
+      const merged = this.spare
+      this.spare = this.places
+      this.places = merged
+    }
+  }
+
+  /** Merges two neighbouring runs of `places` into `spare`. */
+  private merge(from: number, middle: number, to: number): void {
+    const { places, spare } = this
+    let left = from
+    let right = middle
+    let out = from
+    while (left < middle && right < to) {
+      const a = places[left]!
+      const b = places[right]!
+      if (this.compare(a, b) <= 0) {
+        spare[out++] = a
+        left++
+      } else {
+        spare[out++] = b
+        right++
+      }
+    }
+    while (left < middle) spare[out++] = places[left++]!
+    while (right < to) spare[out++] = places[right++]!
   }
 
   /** Nearer (or farther) first; as found where equal. */
@@ -110,6 +153,7 @@ export class GeoHits {
     this.latitudes = resized(this.latitudes, new Float64Array(room))
     this.distances = resized(this.distances, new Float64Array(room))
     this.places = new Uint32Array(room)
+    this.spare = new Uint32Array(room)
   }
 }
 

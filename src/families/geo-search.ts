@@ -28,6 +28,11 @@ import { replyMember } from "./zset-score.ts"
 import { cursor, zset } from "./zset-value.ts"
 
 const NO_MEMBER = "ERR could not decode requested zset member"
+/** Against rounding, where places are turned away early: a factor, and degrees. */
+const MARGIN = 1 + 1e-9
+const MARGIN_DEGREES = 1e-9
+/** Along a meridian. */
+const METERS_PER_DEGREE = geoDistance(0, 0, 0, 1)
 /** Bytes of arguments that a polygon may have is bounded by the query; its vertices by this. */
 const VERTICES_MAX = 1 << 16
 
@@ -402,8 +407,10 @@ function conflictOf(call: Call, form: number): string | undefined {
 /** Gathers the hits; with ANY no more than are wanted. */
 function find(): void {
   const most = any ? count : Number.POSITIVE_INFINITY
-  if (polygon === undefined) geoSearchRanges(shape, ranges)
-  else polygon.ranges(ranges)
+  if (polygon === undefined) {
+    geoSearchRanges(shape, ranges)
+    reach()
+  } else polygon.ranges(ranges)
   for (let i = 0; i < ranges.count && hits.count < most; i++) {
     const max = ranges.max[i]!
     let more = cursor.seek(zset, zset.countBelow(ranges.min[i]!, false))
@@ -412,11 +419,37 @@ function find(): void {
   cursor.release()
 }
 
+/** How far a circle reaches, in degrees, with a margin for rounding; and in metres. */
+let latitudeReach = 0
+let longitudeReach = 0
+let radiusMeters = 0
+
+function reach(): void {
+  radiusMeters = shape.radius * shape.metersPerUnit
+  const angle = radiusMeters / METERS_PER_DEGREE
+  const radians = (degrees: number) => (degrees / 180) * Math.PI
+  latitudeReach = angle * MARGIN + MARGIN_DEGREES
+  const coversPole = Math.abs(shape.latitude) + latitudeReach >= 90
+  const sine = Math.sin(radians(Math.min(angle, 90))) / Math.cos(radians(shape.latitude))
+  longitudeReach = coversPole || sine >= 1 ? 180 : ((Math.asin(sine) * 180) / Math.PI) * MARGIN + MARGIN_DEGREES
+}
+
+/** As `geoWithin` for a circle, with most of what lies outside turned away before the trigonometry. */
+function isInCircle(score: number): boolean {
+  geoDecode(score, point)
+  const { longitude, latitude } = point
+  if (Math.abs(latitude - shape.latitude) > latitudeReach) return false
+  const across = Math.abs(longitude - shape.longitude)
+  if (across > longitudeReach && 360 - across > longitudeReach) return false
+  point.distance = geoDistance(shape.longitude, shape.latitude, longitude, latitude)
+  return point.distance <= radiusMeters
+}
+
 /** Takes the member at the cursor if it is within the area. */
 function test(): void {
   const { bytes, start, end, score } = cursor
   if (polygon === undefined) {
-    if (!geoWithin(shape, score, point)) return
+    if (shape.isBox ? !geoWithin(shape, score, point) : !isInCircle(score)) return
   } else {
     geoDecode(score, point)
     if (!polygon.contains(point.longitude, point.latitude)) return
