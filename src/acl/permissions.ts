@@ -34,11 +34,6 @@ function neededAccess(keyFlags: number): number {
 
 const KEY_PREFIX = ["", "%R~", "%W~", "~"]
 
-/** As a rule. `~*` would mean all keys, after which no pattern can be added. */
-function keyRule({ text, access }: KeyPattern): string {
-  return access === KeyAccess.Both && text === "*" ? "%RW~*" : KEY_PREFIX[access]! + text
-}
-
 export class Permissions {
   commands: CommandPermissions
   allKeys = false
@@ -162,9 +157,16 @@ export class Permissions {
     return this.allKeys || this.keys.some(({ text, access }) => text === "*" && (access & KeyAccess.Read) !== 0)
   }
 
+  /** Among others, `%RW~*` must not be shortened: after `~*`, all keys, no pattern can be added. */
+  private keyRules(): string[] {
+    if (this.allKeys) return ["~*"]
+    return this.keys.map(({ text, access }) =>
+      text === "*" && access === KeyAccess.Both && this.keys.length > 1 ? "%RW~*" : KEY_PREFIX[access]! + text,
+    )
+  }
+
   describeKeys(): string {
-    if (this.allKeys) return "~*"
-    return this.keys.map(keyRule).join(" ")
+    return this.keyRules().join(" ")
   }
 
   describeChannels(): string {
@@ -173,9 +175,8 @@ export class Permissions {
 
   /** The rules that make these permissions out of none. */
   rules(): string[] {
-    const keys = this.allKeys ? ["~*"] : this.keys.map(keyRule)
     const channels = this.allChannels ? ["&*"] : ["resetchannels", ...this.channels.map(({ text }) => `&${text}`)]
-    return [...keys, ...channels, ...this.commands.describe().split(" ")]
+    return [...this.keyRules(), ...channels, ...this.commands.describe().split(" ")]
   }
 
   /** A selector: the rules in parentheses, as one rule. */

@@ -59,7 +59,7 @@ const RULES = [
   ...["allcommands", "nocommands", "+@all", "-@all", "+@all", "+@read", "-@write", "+@write", "-@dangerous", "+@fast"],
   ...["-@fast", "+@PUBSUB", "-@connection", "+get", "-get", "+SET", "-set", "+config|get", "-config|set", "-config"],
   ...["+config", "+client|id", "-client", "+select|1", "+debug|sleep", "-select", "+select", "+nosuch", "-nosuch|x"],
-  ...["+config|nosuch", "+config|get|x", "-select|1", "+@nosuch", "+select|", "", "foo", "%X~a", "%~a", "(", ")"],
+  ...["+config|nosuch", "+config|get|x", "-select|1", "+@nosuch", "+select|", "", "foo", "%X~a", "%~a", ")"],
   ...["allkeys", "resetkeys", "~*", "~a*", "~b1", "%R~a*", "%W~a*", "%RW~c*", "%r~*", "%W~*", "~[ab]1", "~"],
   ...["allchannels", "resetchannels", "&*", "&a*", "&b1", "&c?", "~a b", "skip-sanitize-payload", "()"],
 ]
@@ -106,9 +106,9 @@ test.skipIf(!oracleAvailable)("random rules allow and forbid the same", async ()
   }
 })
 
-/** A reply without what differs between the versions: who is meant, new flags, the rules of commands. */
+/** A reply without what differs between the versions: who is meant, new flags, the rules of commands; and `~*` among others. */
 function alike(reply: PlainReply): PlainReply {
-  if (typeof reply === "string") return reply.replace(/^(User \S+|This user) has/, "User has")
+  if (typeof reply === "string") return reply.replace(/^(User \S+|This user) has/, "User has").replace("%RW~*", "~*")
   if (!Array.isArray(reply)) return reply
   const shown: PlainReply[] = []
   for (let i = 0; i < reply.length; i++) {
