@@ -24,6 +24,7 @@ import { setRandomCommands } from "./families/set-random.ts"
 import { sortCommands } from "./families/sort.ts"
 import { streamCommands } from "./families/stream.ts"
 import { streamClaimCommands } from "./families/stream-claim.ts"
+import { streamDeleteCommands } from "./families/stream-delete.ts"
 import { streamGroupCommands } from "./families/stream-group.ts"
 import { streamInfoCommands } from "./families/stream-info.ts"
 import { streamReadCommands } from "./families/stream-read.ts"
@@ -64,6 +65,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   geoCommands,
   geoSearchCommands,
   streamCommands,
+  streamDeleteCommands,
   streamReadCommands,
   streamGroupCommands,
   streamClaimCommands,

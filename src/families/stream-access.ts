@@ -345,7 +345,8 @@ function replySmall(reply: ReplyWriter, n: number): void {
 const rangeCursor = new StreamCursor()
 
 /**
- * Appends the entries with ids in [start, end], at most `countMax`, as an array. Newest first when `isReverse`. O(entries).
+ * Appends the entries with ids in [start, end], at most `countMax`, as an array. Newest first when `isReverse`.
+ * Returns their number. O(entries).
  */
 export function replyRange(
   reply: ReplyWriter,
@@ -354,7 +355,7 @@ export function replyRange(
   end: StreamId,
   countMax: number,
   isReverse: boolean,
-): void {
+): number {
   const mark = reply.begin()
   // Mostly right, and then nothing has to be moved.
   const expected = Math.min(countMax, log.length)
@@ -370,6 +371,7 @@ export function replyRange(
   }
   cursor.release()
   if (count !== expected) correctLength(reply, mark, body, count)
+  return count
 }
 
 /** Replaces the header of an array (or a map) in [mark, body), which has turned out wrong. */

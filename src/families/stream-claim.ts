@@ -28,6 +28,7 @@ import {
   writableGroup,
   writeStream,
 } from "./stream-access.ts"
+import { forgetIdle } from "./stream-idle.ts"
 import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
 
 const KEY = 1
@@ -277,6 +278,7 @@ function claim(call: Call, value: StreamValue, group: Group, consumer: Consumer,
   const { deliveryMs, deliveryCount, justId } = options
   const count = deliveryCount >= 0 ? deliveryCount : justId ? countBefore : countBefore + 1
   group.setPending(id, consumer.slot, deliveryMs, count)
+  if (deliveryMs !== now) forgetIdle(group)
   consumer.activeMs = now
   if (justId) replyId(reply, id)
   else replyEntryOf(reply, value.log, id)

@@ -11,7 +11,7 @@ import { ValueType } from "../keyspace/kinds.ts"
 import { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import { IdTableCursor } from "../structs/id-table.ts"
-import { type Group, PendingEntry } from "../structs/stream-groups.ts"
+import { type Consumer, type Group, PendingEntry } from "../structs/stream-groups.ts"
 import { StreamId } from "../structs/stream-id.ts"
 import { StreamCursor, type StreamView } from "../structs/stream-log.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
@@ -31,6 +31,7 @@ import {
   settleBytes,
   writableGroup,
 } from "./stream-access.ts"
+import { idleEntries, mayHaveIdle } from "./stream-idle.ts"
 import { advance } from "./stream-lag.ts"
 import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
 
@@ -47,7 +48,9 @@ export const streamReadCommands: readonly CommandSpec[] = [
     arity: -4,
     flags: "readonly blocking",
     keys: "RO access STREAMS@1..-1%2",
-    syntax: "[COUNT count:integer] [BLOCK milliseconds:integer] STREAMS(key... id...)",
+    syntax:
+      "[COUNT count:integer] [MAXCOUNT maxcount:integer]@8.10.0 [MAXSIZE maxsize:integer]@8.10.0 " +
+      "[BLOCK milliseconds:integer] STREAMS(key... id...)",
     summary: "Gives the entries after given ids of several streams, waiting if there are none.",
     complexity: "O(N), N entries returned",
     run: xread,
@@ -60,7 +63,8 @@ export const streamReadCommands: readonly CommandSpec[] = [
     flags: "write blocking",
     keys: "RO access STREAMS@4..-1%2",
     syntax:
-      "group-block=GROUP(group consumer) [COUNT count:integer] [BLOCK milliseconds:integer] [NOACK] " +
+      "group-block=GROUP(group consumer) [COUNT count:integer] [MAXCOUNT maxcount:integer]@8.10.0 " +
+      "[MAXSIZE maxsize:integer]@8.10.0 [BLOCK milliseconds:integer] [CLAIM min-idle-time:integer]@8.4.0 [NOACK] " +
       "STREAMS(key... id...)",
     summary: "Gives entries of streams to a consumer of a group, waiting if there are none.",
     complexity: "O(M) per stream, M entries returned",
@@ -75,6 +79,8 @@ class ReadOptions {
   /** Wall time in ms, 0 to wait forever, -1 not to wait. */
   deadline = -1
   noAck = false
+  /** Pending entries that have been idle for so many ms are claimed; -1 when none are. */
+  claimIdleMin = -1
   /** Argument numbers of the names of group and consumer, 0 when there are none. */
   group = 0
   consumer = 0
@@ -83,7 +89,46 @@ class ReadOptions {
   streams = 0
 }
 
+/** What the whole reply may take: MAXCOUNT and MAXSIZE. One entry there is always room for. */
+class Budget {
+  entriesMax = Number.POSITIVE_INFINITY
+  bytesMax = Number.POSITIVE_INFINITY
+  /** Where the reply begins. */
+  origin = 0
+  entries = 0
+  isLeft = true
+
+  begin(reply: ReplyWriter): void {
+    this.origin = reply.at
+    this.entries = 0
+    this.isLeft = true
+  }
+
+  /** Entries that one stream may still give. */
+  get streamMax(): number {
+    return Math.min(options.countMax, this.entriesMax - this.entries)
+  }
+
+  /** Notes entries that have been replied. */
+  add(count: number): void {
+    this.entries += count
+    if (this.entries >= this.entriesMax) this.isLeft = false
+  }
+
+  /** Notes the entry that has just been replied from `mark` on, or takes it back when it is too much. */
+  keeps(reply: ReplyWriter, mark: number): boolean {
+    if (reply.at - this.origin > this.bytesMax && this.entries > 0) {
+      reply.at = mark
+      this.isLeft = false
+      return false
+    }
+    this.add(1)
+    return true
+  }
+}
+
 const options = new ReadOptions()
+const budget = new Budget()
 /** Per stream the id that entries must be above. */
 const after: StreamId[] = []
 /** Per stream of XREADGROUP, whether the consumer's own pending entries are asked for. */
@@ -110,13 +155,19 @@ function xread(call: Call): void {
     return
   }
   const { reply } = call
+  budget.begin(reply)
   openReply(reply, count)
-  for (let i = 0; i < streams; i++) {
+  const body = reply.at
+  let replied = 0
+  for (let i = 0; i < streams && budget.isLeft; i++) {
     if (!served[i]) continue
+    const mark = reply.begin()
     openStream(call, keysAt + i)
     start.copy(after[i]!).increment()
-    replyRange(reply, streamUnder(call, keysAt + i)!.log, start, end, options.countMax, false)
+    if (replyNews(call, streamUnder(call, keysAt + i)!.log)) replied++
+    else reply.at = mark
   }
+  if (replied < count) correctLength(reply, budget.origin, body, replied, reply.resp3)
 }
 
 function xreadgroup(call: Call): void {
@@ -138,20 +189,26 @@ function xreadgroup(call: Call): void {
     return
   }
   const { reply } = call
-  const mark = reply.begin()
+  budget.begin(reply)
   openReply(reply, count)
   const body = reply.at
-  let left = count
-  for (let i = 0; i < streams; i++) {
-    // A stream that is named twice has nothing new the second time.
-    if (!served[i] || !isStillServed(call, i)) continue
-    left--
+  let replied = 0
+  for (let i = 0; i < streams && budget.isLeft; i++) {
+    if (!served[i]) continue
+    const mark = reply.begin()
     openStream(call, keysAt + i)
+    // A stream that is named twice has nothing new the second time, and with a budget there may be no room.
+    if (history[i]) replied++
     if (history[i]) replyHistory(call, i)
-    else deliver(call, i)
+    else if (deliver(call, i)) replied++
+    else reply.at = mark
     settleBytes(call, keysAt + i)
   }
-  if (left > 0) correctLength(reply, mark, body, count - left, reply.resp3)
+  if (replied === 0) {
+    // What has been idle for so long is no longer in the stream.
+    reply.at = budget.origin
+    waitOrGiveUp(call)
+  } else if (replied < count) correctLength(reply, budget.origin, body, replied, reply.resp3)
 }
 
 // ---------------------------------------------------------------------------------------------- arguments
@@ -161,7 +218,10 @@ function readOptions(call: Call, isGroupRead: boolean): boolean {
   options.countMax = Number.POSITIVE_INFINITY
   options.deadline = -1
   options.noAck = false
+  options.claimIdleMin = -1
   options.group = 0
+  budget.entriesMax = Number.POSITIVE_INFINITY
+  budget.bytesMax = Number.POSITIVE_INFINITY
   options.keysAt = 0
   for (let i = 1; i < args.count && options.keysAt === 0; i++) {
     const more = args.count - 1 - i
@@ -171,6 +231,14 @@ function readOptions(call: Call, isGroupRead: boolean): boolean {
       const count = call.integer(++i)
       if (Number.isNaN(count)) return false
       options.countMax = count <= 0 ? Number.POSITIVE_INFINITY : count
+    } else if (more > 0 && args.is(i, "maxcount")) {
+      budget.entriesMax = readPositive(call, ++i, "MAXCOUNT")
+      if (Number.isNaN(budget.entriesMax)) return false
+    } else if (more > 0 && args.is(i, "maxsize")) {
+      budget.bytesMax = readPositive(call, ++i, "MAXSIZE")
+      if (Number.isNaN(budget.bytesMax)) return false
+    } else if (isGroupRead && more > 0 && args.is(i, "claim")) {
+      if (!readClaim(call, ++i)) return false
     } else if (more > 0 && args.is(i, "streams")) {
       if ((more & 1) === 1) {
         const ids = isGroupRead ? "ID or '>'" : "ID, '+', or '$'"
@@ -195,10 +263,28 @@ function readOptions(call: Call, isGroupRead: boolean): boolean {
   }
   if (options.keysAt === 0) reply.error(SYNTAX)
   else if (isGroupRead && options.group === 0) reply.error("ERR Missing GROUP option for XREADGROUP")
-  else {
+  else if (budget.entriesMax < options.countMax && options.countMax !== Number.POSITIVE_INFINITY) {
+    reply.error("ERR MAXCOUNT must be greater than or equal to COUNT")
+  } else {
     while (after.length < options.streams) after.push(new StreamId())
     return true
   }
+  return false
+}
+
+function readPositive(call: Call, i: number, option: string): number {
+  const error = `ERR ${option} must be a positive integer`
+  const n = call.integer(i, error)
+  if (n > 0 || Number.isNaN(n)) return n
+  call.reply.error(error)
+  return Number.NaN
+}
+
+function readClaim(call: Call, i: number): boolean {
+  options.claimIdleMin = call.integer(i, "ERR min-idle-time is not an integer")
+  if (Number.isNaN(options.claimIdleMin)) return false
+  if (options.claimIdleMin >= 0) return true
+  call.reply.error("ERR min-idle-time must be a positive integer")
   return false
 }
 
@@ -299,7 +385,7 @@ function meetGroups(call: Call): number {
     const group = writableGroup(call, value, options.group)!
     const { consumerCount } = group
     seenConsumer(call, group, options.consumer, key)
-    served[i] = history[i]! || hasNews(value.log, group.lastId)
+    served[i] = history[i]! || hasNews(value.log, group.lastId) || hasIdle(call, group)
     // Entries that are given to it bring it along.
     const isGiven = served[i] && !history[i] && !options.noAck
     if (group.consumerCount !== consumerCount && !isGiven) {
@@ -311,10 +397,8 @@ function meetGroups(call: Call): number {
   return count
 }
 
-function isStillServed(call: Call, i: number): boolean {
-  if (history[i]) return true
-  const value = streamUnder(call, options.keysAt + i)!
-  return hasNews(value.log, groupOf(call, value, options.group)!.lastId)
+function hasIdle(call: Call, group: Group): boolean {
+  return options.claimIdleMin >= 0 && mayHaveIdle(group, call.now - options.claimIdleMin)
 }
 
 function waitOrGiveUp(call: Call): void {
@@ -361,58 +445,131 @@ function openStream(call: Call, key: number): void {
   reply.bulk(args.bytes, args.starts[key]!, args.ends[key]!)
 }
 
-/** Gives the consumer entries that nobody has got yet. */
-function deliver(call: Call, i: number): void {
+/** XREAD's entries of one stream, from `start` on; false, and no reply worth keeping, when there was room for none. */
+function replyNews(call: Call, log: StreamView): boolean {
+  const { reply } = call
+  if (budget.bytesMax === Number.POSITIVE_INFINITY) {
+    budget.add(replyRange(reply, log, start, end, budget.streamMax, false))
+    return true
+  }
+  const mark = reply.begin()
+  const countMax = budget.streamMax
+  let count = 0
+  for (let on = cursor.seekAtOrAfter(log, start); on && count < countMax; on = cursor.next()) {
+    const before = reply.at
+    replyEntry(reply, cursor)
+    if (!budget.keeps(reply, before)) break
+    count++
+  }
+  cursor.release()
+  reply.endArray(mark, count)
+  return count > 0
+}
+
+/**
+ * Gives the consumer entries that others have held for too long, then those that nobody has got yet; false, and no reply
+ * worth keeping, when there are none.
+ */
+function deliver(call: Call, i: number): boolean {
   const { now, reply } = call
   const key = options.keysAt + i
-  const { log } = streamUnder(call, key)!
-  const group = writableGroup(call, streamUnder(call, key)!, options.group)!
+  const value = streamUnder(call, key)!
+  const { log } = value
+  const group = writableGroup(call, value, options.group)!
   const consumer = consumerOf(call, group)
+  const countMax = budget.streamMax
   const mark = reply.begin()
-  const expected = Math.min(options.countMax, log.length)
+  const expected = Math.min(countMax, log.length)
   reply.array(expected)
   const body = reply.at
-  let count = 0
-  start.copy(group.lastId).increment()
-  for (let on = cursor.seekAtOrAfter(log, start); on; on = cursor.next()) {
-    advance(log, group, cursor.id)
+  let count = options.claimIdleMin < 0 ? 0 : claimIdle(call, key, log, group, consumer, countMax)
+  let isNews = false
+  start.copy(group.lastId)
+  const hasMore = count < countMax && budget.isLeft && start.increment()
+  for (let on = hasMore && cursor.seekAtOrAfter(log, start); on; on = cursor.next()) {
+    const before = reply.at
     replyEntry(reply, cursor)
+    if (options.claimIdleMin >= 0) extendEntry(reply, before, 0, 0)
+    if (!budget.keeps(reply, before)) break
+    isNews = true
+    advance(log, group, cursor.id)
     if (!options.noAck) {
       group.setPending(cursor.id, consumer.slot, now, 1)
       consumer.activeMs = now
       propagateClaim(call, key, options.group, group, consumer, cursor.id, now, 1)
     }
-    if (++count === options.countMax) break
+    if (++count === countMax) break
   }
   cursor.release()
   if (count !== expected) correctLength(reply, mark, body, count)
-  propagatePosition(call, key, options.group, group)
-  call.keyspace.events.dirty++
+  if (isNews) propagatePosition(call, key, options.group, group)
+  if (count > 0) call.keyspace.events.dirty++
+  return count > 0
 }
 
-/** Repeats the consumer's own pending entries: one more delivery of each. Those deleted meanwhile come without fields. */
+/** Makes of an entry replied since `mark`, an array of two, one of four: how long it was idle, how often delivered. */
+function extendEntry(reply: ReplyWriter, mark: number, idleMs: number, deliveries: number): void {
+  reply.bytes[mark + 1] = 0x34
+  reply.integer(idleMs)
+  reply.integer(deliveries)
+}
+
+/** Claims and replies what has been idle for long enough, longest first; how many. */
+function claimIdle(
+  call: Call,
+  key: number,
+  log: StreamView,
+  group: Group,
+  consumer: Consumer,
+  countMax: number,
+): number {
+  const { now, reply } = call
+  let count = 0
+  for (const id of idleEntries(group, now - options.claimIdleMin, log)) {
+    if (count >= countMax || !budget.isLeft) break
+    const before = reply.at
+    group.findPending(id, pending)
+    replyEntryOf(reply, log, id)
+    extendEntry(reply, before, Math.max(0, now - pending.deliveryMs), pending.deliveryCount)
+    if (!budget.keeps(reply, before)) break
+    group.setPending(id, consumer.slot, now, pending.deliveryCount + 1)
+    consumer.activeMs = now
+    propagateClaim(call, key, options.group, group, consumer, id, now, pending.deliveryCount + 1)
+    count++
+  }
+  return count
+}
+
+/**
+ * Repeats the consumer's own pending entries: one more delivery of each. Those deleted meanwhile come without fields, and
+ * are not counted as delivered.
+ */
 function replyHistory(call: Call, i: number): void {
   const { now, reply } = call
   const value = streamUnder(call, options.keysAt + i)!
   const group = writableGroup(call, value, options.group)!
   const consumer = consumerOf(call, group)
+  const countMax = budget.streamMax
   const mark = reply.begin()
-  const expected = Math.min(options.countMax, consumer.pending.length)
+  const expected = Math.min(countMax, consumer.pending.length)
   reply.array(expected)
   const body = reply.at
   let count = 0
   let on = start.copy(after[i]!).increment() && rows.seekAtOrAfter(consumer.pending, start)
-  for (; on; on = rows.next()) {
+  for (; on && count < countMax; on = rows.next()) {
     rows.readId(start)
-    if (replyEntryOf(reply, value.log, start)) {
-      group.findPending(start, pending)
-      group.setPending(start, consumer.slot, now, pending.deliveryCount + 1)
-    } else {
+    const before = reply.at
+    const isThere = replyEntryOf(reply, value.log, start)
+    if (!isThere) {
       reply.array(2)
       replyId(reply, start)
       reply.nullArray()
     }
-    if (++count === options.countMax) break
+    if (!budget.keeps(reply, before)) break
+    count++
+    if (!isThere) continue
+    group.findPending(start, pending)
+    group.setPending(start, consumer.slot, now, pending.deliveryCount + 1)
   }
   rows.release()
   if (count !== expected) correctLength(reply, mark, body, count)

@@ -9,7 +9,15 @@ import { SYNTAX } from "../command/errors.ts"
 import type { CommandWriter } from "../resp/command-writer.ts"
 import { ID_AUTO_SEQUENCE, ID_INVALID, STREAM_ID_TEXT_BYTES_MAX, StreamId } from "../structs/stream-id.ts"
 import type { StreamLog } from "../structs/stream-log.ts"
+import type { StreamValue } from "../structs/stream-value.ts"
 import { INVALID_ID, readId } from "./stream-access.ts"
+import {
+  ACKNOWLEDGED,
+  DELETE_REFERENCES,
+  dropReferencesBefore,
+  referencePolicy,
+  trimDone,
+} from "./stream-references.ts"
 
 const INCOMPATIBLE = "ERR syntax error, MAXLEN and MINID options at the same time are not compatible"
 const LIMIT_ALONE = "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"
@@ -31,10 +39,8 @@ export const TRIM_NONE = 0
 export const TRIM_LENGTH = 1
 export const TRIM_ID = 2
 
-/** Strategy, "=", threshold. */
-export const EXACT_ARGUMENTS = 3
-
 const HIGHEST = new StreamId().setMax()
+const firstId = new StreamId()
 const text = new Uint8Array(STREAM_ID_TEXT_BYTES_MAX)
 
 /** The options of a running XADD or XTRIM; one object, used again. */
@@ -45,6 +51,8 @@ export class TrimOptions {
   readonly idMin = new StreamId()
   /** Entries to be dropped at most, 0 for no bound. */
   limit = 0
+  /** What becomes of pending entries; 0 when nothing was said. */
+  references = 0
 
   // XADD only.
   noMakeStream = false
@@ -60,6 +68,7 @@ export class TrimOptions {
     this.strategy = TRIM_NONE
     this.approximately = false
     this.limit = 0
+    this.references = 0
     let limitGiven = false
     this.noMakeStream = false
     this.chooseId = false
@@ -86,7 +95,9 @@ export class TrimOptions {
           return -1
         }
       } else if (isAdd && !isDigit && args.is(i, "nomkstream")) this.noMakeStream = true
-      else if (isAdd) {
+      else if (!isDigit && this.readReferences(call, i)) {
+        if (this.references === 0) return -1
+      } else if (isAdd) {
         const kind = this.id.parse(args.bytes, start, args.ends[i]!)
         if (kind === ID_INVALID) {
           reply.error(INVALID_ID)
@@ -103,21 +114,49 @@ export class TrimOptions {
   }
 
   /** Trims; the number of entries dropped. The value must be owned. */
-  apply(log: StreamLog): number {
-    if (this.strategy === TRIM_LENGTH) return log.trimToLength(this.lengthMax, this.approximately, this.limit)
-    return log.trimToId(this.idMin, this.approximately, this.limit)
+  apply(value: StreamValue): number {
+    const { log } = value
+    const isByLength = this.strategy === TRIM_LENGTH
+    const hasGroups = value.groups.size > 0
+    if (hasGroups && this.references === ACKNOWLEDGED) {
+      return trimDone(value, this.lengthMax, isByLength ? null : this.idMin, this.limit)
+    }
+    if (log.length > 0) firstId.copy(log.firstId)
+    const dropped = isByLength
+      ? log.trimToLength(this.lengthMax, this.approximately, this.limit)
+      : log.trimToId(this.idMin, this.approximately, this.limit)
+    if (dropped > 0 && hasGroups && this.references === DELETE_REFERENCES) dropReferencesBefore(value, firstId)
+    return dropped
   }
 
   /** Whether the options cannot be propagated as they were given. */
   get needsRewriting(): boolean {
-    return this.strategy !== TRIM_NONE && this.approximately
+    // What is done and what is not is the same everywhere, whatever the blocks.
+    return this.strategy !== TRIM_NONE && this.approximately && this.references !== ACKNOWLEDGED
   }
 
-  /** Appends what takes the place of the options, EXACT_ARGUMENTS in number. */
+  /** Number of arguments that propagateExactly() writes: strategy, "=", threshold, and what becomes of references. */
+  get exactArguments(): number {
+    return this.references === DELETE_REFERENCES ? 4 : 3
+  }
+
+  /** Appends what takes the place of the options. */
   propagateExactly(writer: CommandWriter, log: StreamLog): void {
     writer.word(this.strategy === TRIM_LENGTH ? "MAXLEN" : "MINID").word("=")
     if (this.strategy === TRIM_LENGTH) writer.number(log.length)
     else writer.arg(text, 0, (log.length > 0 ? log.firstId : HIGHEST).write(text, 0))
+    if (this.references === DELETE_REFERENCES) writer.word("DELREF")
+  }
+
+  /** Whether argument `i` says what becomes of references; if it does so for the second time, that is an error. */
+  private readReferences(call: Call, i: number): boolean {
+    const policy = referencePolicy(call.args, i)
+    if (policy === 0) return false
+    if (this.references !== 0) {
+      call.reply.error(SYNTAX)
+      this.references = 0
+    } else this.references = policy
+    return true
   }
 
   private readStrategy(call: Call, i: number): number {
@@ -153,7 +192,7 @@ export class TrimOptions {
       reply.error(NO_STRATEGY)
       return false
     }
-    if (call.client.isObeyed) {
+    if (call.client.isObeyed && this.references !== ACKNOWLEDGED) {
       this.limit = 0
       return true
     }

@@ -21,7 +21,7 @@ import {
   settleBytes,
   writeStream,
 } from "./stream-access.ts"
-import { EXACT_ARGUMENTS, TRIM_NONE, TrimOptions } from "./stream-trim.ts"
+import { TRIM_NONE, TrimOptions } from "./stream-trim.ts"
 
 const ID_TOO_SMALL = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
 const ID_ZERO = "ERR The ID specified in XADD must be greater than 0-0"
@@ -40,7 +40,7 @@ export const streamCommands: readonly CommandSpec[] = [
     keys: 'RW update @1 "Update and not insert since the stream may be trimmed"',
     tips: "nondeterministic_output",
     syntax:
-      "key [NOMKSTREAM]@6.2.0 " +
+      "key [NOMKSTREAM]@6.2.0 [condition=KEEPREF|DELREF|ACKED]@8.2.0 " +
       '[trim=strategy=(MAXLEN|MINID@6.2.0) [operator=equal="="|' +
       'approximately="~"] threshold [LIMIT count:integer]@6.2.0] id-selector=(auto-id="*"|id) ' +
       "data=(field value)...",
@@ -119,7 +119,7 @@ export const streamCommands: readonly CommandSpec[] = [
     syntax:
       "key " +
       'trim=(strategy=(MAXLEN|MINID@6.2.0) [operator=equal="="|approximately="~"] threshold [LIMIT ' +
-      "count:integer]@6.2.0)",
+      "count:integer]@6.2.0 [condition=KEEPREF|DELREF|ACKED]@8.2.0)",
     summary: "Deletes the oldest entries of a stream.",
     complexity: "O(N), N entries deleted",
     run: xtrim,
@@ -199,7 +199,7 @@ function append(call: Call, value: StreamValue, idAt: number): void {
   if (fields.textBytes > KEPT_BYTES_MAX) fields.bytes.length = 0
   replyId(call.reply, newId)
   call.changed(1, Notify.Stream, "xadd")
-  if (options.strategy !== TRIM_NONE && options.apply(log) > 0) notifyStream(call, 1, "xtrim")
+  if (options.strategy !== TRIM_NONE && options.apply(value) > 0) notifyStream(call, 1, "xtrim")
   settleBytes(call, 1)
   if (call.propagation.enabled && (options.chooseId || options.chooseSequence || options.needsRewriting)) {
     propagateAdd(call, log, idAt)
@@ -212,7 +212,7 @@ function propagateAdd(call: Call, log: StreamLog, idAt: number): void {
   const { bytes, starts, ends, count } = args
   const isExact = options.needsRewriting
   const before = isExact ? 2 : idAt
-  const writer = propagation.effect(db, before + (isExact ? EXACT_ARGUMENTS : 0) + count - idAt)
+  const writer = propagation.effect(db, before + (isExact ? options.exactArguments : 0) + count - idAt)
   for (let i = 0; i < before; i++) writer.arg(bytes, starts[i]!, ends[i]!)
   if (isExact) options.propagateExactly(writer, log)
   writer.arg(text, 0, newId.write(text, 0))
@@ -287,13 +287,13 @@ function xtrim(call: Call): void {
   }
   const { log } = value
   value.own()
-  const deleted = options.apply(log)
+  const deleted = options.apply(value)
   if (deleted > 0) {
     call.changed(1, Notify.Stream, "xtrim")
     keyspace.events.dirty += deleted - 1
     settleBytes(call, 1)
     if (options.needsRewriting) {
-      const writer = propagation.effect(db, 2 + EXACT_ARGUMENTS)
+      const writer = propagation.effect(db, 2 + options.exactArguments)
       for (let i = 0; i < 2; i++) writer.arg(args.bytes, args.starts[i]!, args.ends[i]!)
       options.propagateExactly(writer, log)
     }

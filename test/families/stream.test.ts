@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
+import type { PlainReply } from "../../src/index.ts"
 import type { StreamValue } from "../../src/structs/stream-value.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
@@ -176,10 +177,8 @@ describe("notifications", () => {
 
 describe("positions of groups", () => {
   const lags = async (): Promise<unknown> => {
-    const groups = (await probe.run("XINFO", "GROUPS", "s")) as Map<string, unknown>[] | Record<string, unknown>[]
-    const get = (group: Map<string, unknown> | Record<string, unknown>, name: string) =>
-      group instanceof Map ? group.get(name) : group[name]
-    return groups.map(group => [get(group, "entries-read"), get(group, "lag")])
+    const groups = (await probe.run("XINFO", "GROUPS", "s")) as Map<string, unknown>[]
+    return groups.map(group => [group.get("entries-read"), group.get("lag")])
   }
 
   test("are counted while nothing is deleted ahead", async () => {
@@ -206,6 +205,145 @@ describe("positions of groups", () => {
     await prepare("XDEL s 3-0")
     expect(await lags()).toEqual([[null, 0]])
   })
+})
+
+describe("deleting with an eye to groups", () => {
+  beforeEach(async () => {
+    await prepare("XADD s 1-0 f v\nXADD s 2-0 f v\nXADD s 3-0 f v\nXADD s 4-0 f v\nXADD s 5-0 f v")
+    await prepare("XGROUP CREATE s g 0\nXGROUP CREATE s h 0")
+    await prepare("XREADGROUP GROUP g a COUNT 3 STREAMS s >\nXREADGROUP GROUP h b COUNT 2 STREAMS s >")
+  })
+  const pending = async (group: string) =>
+    ((await probe.run("XPENDING", "s", group, "-", "+", 99)) as [string][]).map(([id]) => id).join(" ")
+  const ids = async () => ((await probe.run("XRANGE", "s", "-", "+")) as [string][]).map(([id]) => id).join(" ")
+
+  test("XDELEX KEEPREF, which is the default", async () => {
+    expect(await reply("XDELEX s IDS 3 1-0 9-0 5")).toBe("[1,-1,1]")
+    expect([await ids(), await pending("g"), await pending("h")]).toEqual(["2-0 3-0 4-0", "1-0 2-0 3-0", "1-0 2-0"])
+    expect(await reply("XDELEX s IDS 1 1-0 KEEPREF")).toBe("[-1]")
+    expect(await reply("XDELEX nokey ACKED IDS 2 1 2")).toBe("[-1,-1]")
+  })
+
+  test("XDELEX DELREF, dangling references too", async () => {
+    await prepare("XDEL s 2-0")
+    expect(await reply("XDELEX s DELREF IDS 2 1-0 2-0")).toBe("[1,-1]")
+    expect([await ids(), await pending("g"), await pending("h")]).toEqual(["3-0 4-0 5-0", "3-0", ""])
+    expect(await probe.propagated("XDELEX s DELREF IDS 1 2-0")).toEqual([])
+    expect(await probe.notified("XDELEX s DELREF IDS 1 3-0")).toEqual(["xdel s"])
+  })
+
+  test("XDELEX ACKED waits for every group, readers to come as well", async () => {
+    expect(await reply("XDELEX s ACKED IDS 5 1-0 2-0 3-0 4-0 9-9")).toBe("[2,2,2,2,-1]")
+    await prepare("XACK s g 1-0 3-0\nXACK s h 1-0")
+    expect(await reply("XDELEX s ACKED IDS 3 1-0 2-0 3-0")).toBe("[1,2,2]")
+    await prepare("XGROUP DESTROY s g\nXGROUP DESTROY s h")
+    expect(await reply("XDELEX s ACKED IDS 3 2-0 3-0 4-0")).toBe("[1,1,1]")
+  })
+
+  test("XACKDEL", async () => {
+    expect(await reply("XACKDEL s g KEEPREF IDS 2 1-0 4-0")).toBe("[1,-1]")
+    expect([await ids(), await pending("g"), await pending("h")]).toEqual(["2-0 3-0 4-0 5-0", "2-0 3-0", "1-0 2-0"])
+    expect(await reply("XACKDEL s h IDS 1 1-0")).toBe("[1]")
+    expect(await reply("XACKDEL s g ACKED IDS 2 2-0 3-0")).toBe("[2,2]")
+    expect(await reply("XACKDEL s h ACKED IDS 2 2-0 3-0")).toBe("[1,-1]")
+    expect(await reply("XACKDEL s nogroup IDS 2 1-0 2-0")).toBe("[-1,-1]")
+    expect(await reply("XACKDEL nokey g IDS 1 1-0")).toBe("[-1]")
+  })
+
+  test("their syntax", async () => {
+    for (const command of ["XDELEX s", "XACKDEL s g"]) {
+      for (const numids of ["abc", "0", "-5"]) {
+        expect(await reply(`${command} IDS ${numids} 1-1`)).toContain("Number of IDs must be a positive integer")
+      }
+      expect(await reply(`${command} IDS 3 1-1 2-2`)).toContain("`numids` parameter must match the number of arg")
+      for (const rest of ["IDS 1 1-1 2-2", "KEEPREF DELREF IDS 1 1-1", "ACKED ACKED IDS 1 1-1", "ACKED 1 1 1"]) {
+        expect(await reply(`${command} ${rest}`)).toContain("ERR syntax error")
+      }
+      expect(await reply(`${command} IDS 1 x`)).toContain("Invalid stream ID")
+    }
+  })
+
+  test("trimming", async () => {
+    expect(await reply("XTRIM s MAXLEN 1 ACKED")).toBe("0")
+    await prepare("XACK s g 2-0 3-0\nXACK s h 2-0")
+    expect(await reply("XTRIM s ACKED MAXLEN ~ 1")).toBe("1")
+    expect(await ids()).toBe("1-0 3-0 4-0 5-0")
+    expect(await reply("XTRIM s MINID = 4-0 DELREF")).toBe("2")
+    expect([await ids(), await pending("g"), await pending("h")]).toEqual(["4-0 5-0", "", ""])
+    await prepare("XREADGROUP GROUP g a STREAMS s >")
+    expect(await probe.propagated("XADD s DELREF MAXLEN ~ 1 6-0 f v")).toEqual(["XADD s MAXLEN = 3 DELREF 6-0 f v"])
+    expect(await reply("XTRIM s MAXLEN 1 DELREF ACKED")).toContain("ERR syntax error")
+    expect(await reply("XADD s KEEPREF KEEPREF MAXLEN 1 7-0 f v")).toContain("ERR syntax error")
+    await prepare("XADD s MAXLEN 0 DELREF 7-0 f v")
+    expect([await ids(), await pending("g")]).toEqual(["", ""])
+  })
+})
+
+describe("reading with limits and claims", () => {
+  beforeEach(async () => {
+    for (const key of ["s", "t"]) for (let i = 1; i <= 4; i++) await prepare(`XADD ${key} ${i}-0 f v`)
+  })
+  const counts = async (...command: string[]) => {
+    const reply = (await probe.run(...command)) as Map<string, unknown[]>
+    return [...reply].map(([key, list]) => `${key}:${list.length}`).join(" ")
+  }
+  const all = ["STREAMS", "s", "t", "0", "0"]
+
+  test("MAXCOUNT and MAXSIZE bound the whole reply", async () => {
+    expect(await counts("XREAD", ...all)).toBe("s:4 t:4")
+    expect(await counts("XREAD", "MAXCOUNT", "5", ...all)).toBe("s:4 t:1")
+    expect(await counts("XREAD", "MAXCOUNT", "4", ...all)).toBe("s:4")
+    expect(await counts("XREAD", "COUNT", "3", "MAXCOUNT", "5", ...all)).toBe("s:3 t:2")
+    expect(await counts("XREAD", "MAXSIZE", "1", ...all)).toBe("s:1")
+    expect(await counts("XREAD", "MAXSIZE", "100000", ...all)).toBe("s:4 t:4")
+    expect(await counts("XREAD", "MAXSIZE", "100000", "MAXCOUNT", "6", ...all)).toBe("s:4 t:2")
+    for (const bad of ["MAXCOUNT 0", "MAXCOUNT -1", "MAXCOUNT x", "MAXSIZE 0", "COUNT 5 MAXCOUNT 4"]) {
+      expect(await reply(`XREAD ${bad} STREAMS s 0`)).toContain("ERR MAX")
+    }
+  })
+
+  test("what does not fit is not delivered", async () => {
+    await prepare("XGROUP CREATE s g 0\nXGROUP CREATE t g 0")
+    const group = ["XREADGROUP", "GROUP", "g", "a"]
+    expect(await counts(...group, "MAXCOUNT", "5", "STREAMS", "s", "t", ">", ">")).toBe("s:4 t:1")
+    expect(await counts(...group, "MAXSIZE", "1", "STREAMS", "s", "t", ">", ">")).toBe("t:1")
+    expect(await reply("XPENDING t g")).toBe('[2,"1-0","2-0",[["a","2"]]]')
+    expect(await counts(...group, "MAXCOUNT", "5", ...all)).toBe("s:4 t:1")
+    expect(await counts(...group, "COUNT", "1", "MAXSIZE", "100000", ...all)).toBe("s:1 t:1")
+  })
+
+  test("CLAIM gives what was idle first, then what is new", async () => {
+    await prepare("XGROUP CREATE s g 0\nXREADGROUP GROUP g a COUNT 2 STREAMS s >")
+    probe.clock.advance(100)
+    await prepare("XCLAIM s g a 0 1-0 JUSTID")
+    const claim = (min: number, ...more: (string | number)[]) =>
+      probe.run("XREADGROUP", "GROUP", "g", "b", "CLAIM", min, ...more, "STREAMS", "s", ">")
+    expect(await claim(101, "COUNT", 1)).toEqual(toReply([["3-0", ["f", "v"], 0, 0]]))
+    probe.clock.advance(10)
+    expect(await claim(10, "NOACK")).toEqual(
+      toReply([
+        ["2-0", ["f", "v"], 110, 1],
+        ["1-0", ["f", "v"], 10, 1],
+        ["3-0", ["f", "v"], 10, 1],
+        ["4-0", ["f", "v"], 0, 0],
+      ]),
+    )
+    expect(await claim(1)).toBeNull()
+    expect(await reply("XPENDING s g")).toBe('[3,"1-0","3-0",[["b","3"]]]')
+    probe.clock.advance(5)
+    await prepare("XDEL s 1-0 2-0 3-0")
+    expect(await claim(1)).toBeNull()
+    expect(await reply("XREADGROUP GROUP g b CLAIM x STREAMS s >")).toContain("min-idle-time is not an integer")
+    expect(await reply("XREADGROUP GROUP g b CLAIM -1 STREAMS s >")).toContain("must be a positive integer")
+  })
+
+  test("CLAIM is propagated as claims", async () => {
+    await prepare("XGROUP CREATE s g 0\nXREADGROUP GROUP g a COUNT 1 STREAMS s >")
+    expect(await probe.propagated("XREADGROUP GROUP g b COUNT 1 CLAIM 0 STREAMS s >")).toEqual([
+      `XCLAIM s g b 0 1-0 ${CLAIM_TAIL(2, "1-0")}`,
+    ])
+  })
+  const toReply = (entries: PlainReply[]): PlainReply => new Map([["s", entries]])
 })
 
 describe("waiting", () => {

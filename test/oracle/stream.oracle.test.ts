@@ -123,6 +123,7 @@ describe.skipIf(!oracleAvailable)("oracle: stream, cases", () => {
 const CASES_LOOSER = { XREAD: { errorCode: true }, XREADGROUP: { errorCode: true }, XPENDING: { approx: 2000 } } as const
 
 const CASES = `
+CONFIG SET stream-node-max-entries 100
 SET str x
 XADD str * a b
 XADD str 0-0 a b
