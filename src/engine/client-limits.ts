@@ -6,8 +6,8 @@
  * waits already is not sent at all, as in Redis, where the limit counts replies before they are written. The soft limit is
  * about what waits: clients above it are kept in a set that the cron looks at, so that others cost nothing.
  *
- * The memory of clients is followed only while maxmemory-clients is set: those that did something are measured again at
- * the end of the tick, a part of the others by the cron. Before anybody is closed all are measured, largest go first.
+ * The memory of clients is followed only while maxmemory-clients is set: those that send something are measured when it
+ * arrives and again at the end of the tick, a part of the others by the cron. Before anybody is closed all are measured, largest go first.
  */
 
 import type { Client } from "./client.ts"
@@ -34,6 +34,9 @@ export class ClientLimits {
   private heldBytes = 0
   private heldBytesMax = 0
   private readonly touched = new Set<Client>()
+  /** Whose bytes are being received, and how many. */
+  private receiver: Client | undefined
+  private receivedBytes = 0
   private round: IterableIterator<Client> | undefined
   private sweepNotBefore = 0
 
@@ -83,13 +86,13 @@ export class ClientLimits {
     const { maxmemory, maxmemoryClients } = engine.config.values
     this.heldBytesMax = maxmemoryClients < 0 ? Math.floor((maxmemory * -maxmemoryClients) / 100) : maxmemoryClients
     if (this.heldBytesMax === 0) {
-      engine.clients.onActive = undefined
+      engine.clients.onReceived = undefined
       this.held.clear()
       this.touched.clear()
       this.heldBytes = 0
       return undefined
     }
-    engine.clients.onActive = client => this.touch(client)
+    engine.clients.onReceived = (client, bytes) => this.received(client, bytes)
     for (const client of engine.clients.byId.values()) this.touched.add(client)
     this.sweepNotBefore = 0
     engine.wakeTick()
@@ -150,10 +153,16 @@ export class ClientLimits {
     return limits
   }
 
-  private touch(client: Client): void {
+  /** Counts what has arrived before it is run, as it is gone afterwards. */
+  private received(client: Client, bytes: number): void {
     if (client.gone) return
     this.touched.add(client)
     this.engine.wakeTick()
+    this.receiver = client
+    this.receivedBytes = bytes
+    this.measure(client)
+    if (this.heldBytes > this.heldBytesMax) this.evict()
+    this.receiver = undefined
   }
 
   private measureTouched(): void {
@@ -166,7 +175,8 @@ export class ClientLimits {
   private measure(client: Client): void {
     // Replicas have their own limit; clients without a socket are ours.
     if (client.isReplica || client.transport === undefined) return
-    const bytes = clientBytes(client, detailsOf(this.engine, client))
+    let bytes = clientBytes(client, detailsOf(this.engine, client))
+    if (client === this.receiver) bytes += this.receivedBytes
     this.heldBytes += bytes - (this.held.get(client) ?? 0)
     this.held.set(client, bytes)
   }

@@ -14,8 +14,8 @@ export class ClientTable {
   overOutputLimit = 0
   /** Told of every client that goes, so that subsystems can forget it. */
   readonly onGone: ((client: Client) => void)[] = []
-  /** Told of every client that sent something, while somebody wants to know. */
-  onActive: ((client: Client) => void) | undefined
+  /** Told of every client from which so many bytes arrived, before they are looked at; while somebody wants to know. */
+  onReceived: ((client: Client, bytes: number) => void) | undefined
 
   private readonly engine: Engine
   private nextId = 1

@@ -66,7 +66,10 @@ export class Connection {
     engine.bytesIn += chunk.length
     engine.reads++
     client.seenAt = engine.keyspace.now
-    engine.clients.onActive?.(client)
+    if (engine.clients.onReceived !== undefined) {
+      engine.clients.onReceived(client, chunk.length)
+      if (client.gone) return
+    }
     if (this.tail === undefined) {
       if (!client.suspended) {
         this.serve(chunk, chunk.length)
