@@ -79,6 +79,8 @@ export class ValueReader {
         words[0]!,
         words.map(word => (word === "?" ? key : word)),
       )
+    // All its fields have expired: it is on its way out.
+    if (type === "hash" && itemsOf(reply).length === 0) return undefined
     const details = DETAIL_READERS[type]
     return { type, expiry, reply, details: details && this.run(db, ...details(key, reply)) }
   }
