@@ -99,7 +99,6 @@ const commands: Record<string, number> = {
   "LTRIM list index index": 1,
   "LMOVE list list (LEFT|RIGHT) (LEFT|RIGHT)": 3,
   "LMPOP 2 list list (LEFT|RIGHT) COUNT small": 1,
-  "BLPOP list list 0.001": 0.3,
   "SADD set member...": 8,
   "SREM set member...": 2,
   "SPOP set": 4,
@@ -232,15 +231,18 @@ async function describeAll(client: Client): Promise<Map<string, string>> {
     if (keys.type !== "array") throw new Error("no list of keys")
     for (const item of keys.items) {
       const key = (item as { value: Uint8Array }).value
-      all.set(`db ${db} ${quote(key)}`, await describeKey(client, key))
+      const description = await describeKey(client, key)
+      if (description !== undefined) all.set(`db ${db} ${quote(key)}`, description)
     }
   }
   return all
 }
 
-async function describeKey(client: Client, key: Uint8Array): Promise<string> {
+/** Undefined for a hash of which all fields have expired: it is listed for a while. */
+async function describeKey(client: Client, key: Uint8Array): Promise<string | undefined> {
   const parts = [`expires ${await client.plain("PEXPIRETIME", key)}`]
   const type = String(await client.plain("TYPE", key))
+  if (type === "none") return undefined
   const read = async (...command: Arg[]) => parts.push(formatReply(await client.raw(...command)))
   if (type === "string") await read("GET", key)
   else if (type === "list") await read("LRANGE", key, 0, -1)
@@ -249,6 +251,7 @@ async function describeKey(client: Client, key: Uint8Array): Promise<string> {
   else if (type === "hash") {
     const pairs = await client.call("HGETALL", key)
     if (pairs.type !== "array") throw new Error("no fields")
+    if (pairs.items.length === 0) return undefined
     const texts = pairs.items.map(item => (item as { value: Uint8Array }).value)
     const fields = texts.filter((_, i) => i % 2 === 0)
     const times = (await client.plain("HPEXPIRETIME", key, "FIELDS", fields.length, ...fields)) as number[]
