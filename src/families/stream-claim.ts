@@ -37,8 +37,8 @@ const CONSUMER = 3
 const IDLE = 4
 const COUNT_DEFAULT = 100
 const ATTEMPTS_PER_COUNT = 10
-/** Redis counts in 64 bits and holds 16 bytes per id. */
-const COUNT_MAX = 2 ** 63 / 16 - 1
+/** Counts from here on are refused, as are those for which Redis could not hold the ids. */
+const COUNT_LIMIT = 2 ** 53
 
 export const streamClaimCommands: readonly CommandSpec[] = [
   {
@@ -359,7 +359,7 @@ function readAutoOptions(call: Call): number {
     if (args.is(i, "count") && i + 1 < args.count) {
       count = call.integer(++i, "ERR COUNT must be > 0")
       if (Number.isNaN(count)) return 0
-      if (count < 1 || count > COUNT_MAX) {
+      if (count < 1 || count >= COUNT_LIMIT) {
         reply.error("ERR COUNT must be > 0")
         return 0
       }
