@@ -11,15 +11,7 @@ import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
-import {
-  GeoPoint,
-  GeoRanges,
-  GeoShape,
-  geoDecode,
-  geoDistance,
-  geoSearchRanges,
-  geoWithin,
-} from "../structs/geohash.ts"
+import { GeoPoint, GeoRanges, GeoShape, geoDecode, geoDistance, geoSearchRanges } from "../structs/geohash.ts"
 import { readPosition, readUnit, replyDistance, replyPosition } from "./geo.ts"
 import { GeoHits } from "./geo-hits.ts"
 import { GeoPolygon } from "./geo-polygon.ts"
@@ -31,6 +23,7 @@ const NO_MEMBER = "ERR could not decode requested zset member"
 /** Against rounding, where places are turned away early: a factor, and degrees. */
 const MARGIN = 1 + 1e-9
 const MARGIN_DEGREES = 1e-9
+const RADIANS_PER_DEGREE = Math.PI / 180
 /** Along a meridian. */
 const METERS_PER_DEGREE = geoDistance(0, 0, 0, 1)
 /** Bytes of arguments that a polygon may have is bounded by the query; its vertices by this. */
@@ -419,37 +412,53 @@ function find(): void {
   cursor.release()
 }
 
-/** How far a circle reaches, in degrees, with a margin for rounding; and in metres. */
+/** How far the shape reaches from its centre: in degrees, with a margin for rounding, and in metres. */
 let latitudeReach = 0
 let longitudeReach = 0
 let radiusMeters = 0
+let halfWidthMeters = 0
+let halfHeightMeters = 0
 
 function reach(): void {
-  radiusMeters = shape.radius * shape.metersPerUnit
-  const angle = radiusMeters / METERS_PER_DEGREE
-  const radians = (degrees: number) => (degrees / 180) * Math.PI
-  latitudeReach = angle * MARGIN + MARGIN_DEGREES
-  const coversPole = Math.abs(shape.latitude) + latitudeReach >= 90
-  const sine = Math.sin(radians(Math.min(angle, 90))) / Math.cos(radians(shape.latitude))
-  longitudeReach = coversPole || sine >= 1 ? 180 : ((Math.asin(sine) * 180) / Math.PI) * MARGIN + MARGIN_DEGREES
+  const { metersPerUnit } = shape
+  radiusMeters = shape.radius * metersPerUnit
+  halfWidthMeters = (shape.width * metersPerUnit) / 2
+  halfHeightMeters = (shape.height * metersPerUnit) / 2
+  latitudeReach = ((shape.isBox ? halfHeightMeters : radiusMeters) / METERS_PER_DEGREE) * MARGIN + MARGIN_DEGREES
+  const centre = Math.abs(shape.latitude)
+  const top = centre + latitudeReach
+  longitudeReach = 180
+  if (top >= 90) return
+  const angle = Math.min(90, (shape.isBox ? halfWidthMeters / 2 : radiusMeters) / METERS_PER_DEGREE)
+  const sine = Math.sin(angle * RADIANS_PER_DEGREE) / Math.cos((shape.isBox ? top : centre) * RADIANS_PER_DEGREE)
+  // A circle is as wide as its widest parallel; a box has its width on every parallel, which is most degrees at its top.
+  if (sine < 1)
+    longitudeReach = ((shape.isBox ? 2 : 1) * Math.asin(sine) * MARGIN) / RADIANS_PER_DEGREE + MARGIN_DEGREES
 }
 
-/** As `geoWithin` for a circle, with most of what lies outside turned away before the trigonometry. */
-function isInCircle(score: number): boolean {
+/**
+ * Whether the place of a score is within the shape; decodes it into `point`. As `geoWithin`, to the last bit, but most of
+ * what lies outside is turned away before the trigonometry.
+ */
+function isWithin(score: number): boolean {
   geoDecode(score, point)
   const { longitude, latitude } = point
   if (Math.abs(latitude - shape.latitude) > latitudeReach) return false
   const across = Math.abs(longitude - shape.longitude)
   if (across > longitudeReach && 360 - across > longitudeReach) return false
+  if (shape.isBox) {
+    if (geoDistance(0, latitude, 0, shape.latitude) > halfHeightMeters) return false
+    if (geoDistance(longitude, latitude, shape.longitude, latitude) > halfWidthMeters) return false
+  }
   point.distance = geoDistance(shape.longitude, shape.latitude, longitude, latitude)
-  return point.distance <= radiusMeters
+  return shape.isBox || point.distance <= radiusMeters
 }
 
 /** Takes the member at the cursor if it is within the area. */
 function test(): void {
   const { bytes, start, end, score } = cursor
   if (polygon === undefined) {
-    if (shape.isBox ? !geoWithin(shape, score, point) : !isInCircle(score)) return
+    if (!isWithin(score)) return
   } else {
     geoDecode(score, point)
     if (!polygon.contains(point.longitude, point.latitude)) return

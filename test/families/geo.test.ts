@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { GeoPoint, GeoRanges, GeoShape, geoSearchRanges, geoWithin } from "../../src/structs/geohash.ts"
 import { Random, runSeed } from "../support/random.ts"
 import { Probe } from "./string-probe.ts"
 
@@ -65,4 +66,44 @@ describe(`searches find what a walk over all places finds, BUNDIS_SEED=${runSeed
       }
     }
   })
+})
+
+test("boxes and circles near poles and the 180th meridian agree with a walk over all places", async () => {
+  const random = new Random()
+  await using probe = await Probe.start()
+  const words: string[] = []
+  for (let i = 0; i < 2000; i++) {
+    const longitude = random.oneIn(2)
+      ? random.pick([-1, 1]) * (180 - random.fraction() * 3)
+      : random.fraction() * 360 - 180
+    const latitude = random.oneIn(2)
+      ? random.pick([-1, 1]) * (85 - random.fraction() * 5)
+      : random.fraction() * 160 - 80
+    words.push(String(longitude), String(latitude), `p${i}`)
+  }
+  await probe.run("GEOADD", "g", ...words)
+  const scores = (await probe.run("ZRANGE", "g", "0", "-1", "WITHSCORES")) as [string, number][]
+  const shape = new GeoShape()
+  const ranges = new GeoRanges()
+  const point = new GeoPoint()
+  for (let round = 0; round < 300; round++) {
+    const i = random.below(2000) * 3
+    shape.longitude = Number(words[i])
+    shape.latitude = Number(words[i + 1])
+    shape.metersPerUnit = 1000
+    shape.isBox = random.oneIn(2)
+    const sizes = [random.between(1, 3000), random.between(1, 3000)]
+    shape.radius = shape.width = sizes[0]!
+    shape.height = sizes[1]!
+    geoSearchRanges(shape, ranges)
+    const expected = scores.filter(([, score]) => {
+      for (let r = 0; r < ranges.count; r++) {
+        if (score >= ranges.min[r]! && score < ranges.max[r]!) return geoWithin(shape, score, point)
+      }
+      return false
+    })
+    const by = shape.isBox ? ["BYBOX", String(sizes[0]), String(sizes[1])] : ["BYRADIUS", String(sizes[0])]
+    const found = await probe.run("GEOSEARCH", "g", "FROMLONLAT", words[i]!, words[i + 1]!, ...by, "km")
+    expect(new Set(found as string[])).toEqual(new Set(expected.map(([name]) => name)))
+  }
 })
