@@ -7,6 +7,8 @@
 import type { Call } from "../command/context.ts"
 import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
+import type { ReplyWriter } from "../resp/reply-writer.ts"
+import { ScoreCursor, type ScoreTree } from "../structs/score-tree.ts"
 import { result } from "./zset-result.ts"
 import { LexBound, replyMember, replyScore, ScoreRange } from "./zset-score.ts"
 import { cursor, tellRemoved, zset } from "./zset-value.ts"
@@ -180,6 +182,7 @@ type Direction = (typeof Direction)[keyof typeof Direction]
 const scoreRange = new ScoreRange()
 const lexMin = new LexBound()
 const lexMax = new LexBound()
+const treeCursor = new ScoreCursor()
 
 /** The range of the running command: its ends as given (ranks only), then in ranks. */
 let start = 0
@@ -330,7 +333,13 @@ function replyRange(call: Call, givenBy: By, givenDirection: Direction): void {
   const nested = withScores && reply.resp3
   reply.array(withScores && !nested ? count * 2 : count)
   if (count === 0) return
-  cursor.seek(zset, reversed ? from + count - 1 : from)
+  const rank = reversed ? from + count - 1 : from
+  if (zset.table === undefined) replyPacked(reply, rank, nested)
+  else replyTree(reply, zset.table.tree, rank, nested)
+}
+
+function replyPacked(reply: ReplyWriter, rank: number, nested: boolean): void {
+  cursor.seek(zset, rank)
   for (let left = count; ; ) {
     if (nested) reply.array(2)
     replyMember(reply, cursor.bytes, cursor.start, cursor.end)
@@ -340,6 +349,20 @@ function replyRange(call: Call, givenBy: By, givenDirection: Direction): void {
     else cursor.next()
   }
   cursor.release()
+}
+
+/** The same, without the ZsetCursor between: long ranges are read from trees. */
+function replyTree(reply: ReplyWriter, tree: ScoreTree, rank: number, nested: boolean): void {
+  treeCursor.seek(tree, rank)
+  for (let left = count; ; ) {
+    if (nested) reply.array(2)
+    replyMember(reply, treeCursor.bytes, treeCursor.start, treeCursor.end)
+    if (withScores) replyScore(reply, treeCursor.score)
+    if (--left === 0) break
+    if (reversed) treeCursor.previous()
+    else treeCursor.next()
+  }
+  treeCursor.release()
 }
 
 function zcount(call: Call): void {
