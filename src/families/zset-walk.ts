@@ -108,7 +108,7 @@ function chooseRepeatedly(call: Call, wanted: number, withScores: boolean, from:
     replyMember(call, withScores)
     if (reply.at - from > REPLY_BYTES_MAX) {
       reply.at = from
-      reply.error("ERR the reply to ZRANDMEMBER would be too large")
+      reply.error(OUT_OF_RANGE_VALUE)
       return
     }
   }
