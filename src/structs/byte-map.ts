@@ -3,13 +3,13 @@
  * sorted set. docs/byte-map.md tells the story; the essentials are here.
  *
  * Extendible hashing (Fagin et al., 1979): a directory, indexed by the top bits of a key's hash, points to blocks of
- * 512 slots. A slot is two words, [hash, address of the record]; address 0 marks an empty one.
+ * 640 slots. A slot is two words, [hash, address of the record]; address 0 marks an empty one.
  *
- *   hash      bits 31..32-depth choose the block, the next 16 bits its home slot (of 480), so that the slots of a
- *             block stay SORTED by hash, with gaps (ordered linear probing; 32 spare slots at the end, never wrapping)
+ *   hash      bits 31..32-depth choose the block, the next 16 bits its home slot (of 600), so that the slots of a
+ *             block stay SORTED by hash, with gaps (ordered linear probing; 40 spare slots at the end, never wrapping)
  *   record    word 0: access clock (24 bits) << 8 | flags (4) << 4 | type (4)
  *             word 1: key length (10 bits) << 22 | value length (12 bits) << 10 | units of the whole record (10 bits)
- *             [8 bytes expiry in ms, if HAS_EXPIRY] key bytes, value bytes, padding to 8
+ *             [8 bytes expiry in ms, if HAS_EXPIRY] key bytes, value bytes, padding to 4
  *   out of line  a key over 1000 bytes (KEY_OUT) or a value over 3000 (VALUE_OUT) leaves a 4-byte handle into
  *             `objects` in the record; container values always do.
  *
@@ -22,23 +22,25 @@
  * Because slots ascend by hash, SCAN walks in hash order with "the next hash" as its cursor: growth, shrinkage and
  * clones never reorder keys, so a key present throughout is returned exactly once.
  *
- * Costs: find touches a slot line and a record; insert is amortised O(1), with splits of at most 512 slots (about 2 µs)
+ * Costs: find touches a slot line and a record; insert is amortised O(1), with splits of at most 640 slots (about 2 µs)
  * and compaction of one page (at most 16 KiB) at a time; nothing is ever O(size), but the directory's doubling (4 bytes
- * for about 350 keys).
+ * for about 400 keys).
  */
 
 import { copyOf } from "../bytes/compare.ts"
 import type { KeyedHash } from "../bytes/siphash.ts"
 import {
+  BLOCK_BYTES,
+  BLOCK_WORDS,
   FRAME_BYTES,
   FRAME_UNIT_BITS,
-  FRAME_WORDS,
   LARGE_PAGE_FRAMES,
   type PageHeap,
   SLAB_UNIT_BITS,
   SLAB_UNIT_MASK,
+  slabOfBlock,
   slabOfFrame,
-  wordOfFrame,
+  wordOfBlock,
 } from "./page-heap.ts"
 
 export const HAS_EXPIRY = 0x10
@@ -48,18 +50,18 @@ const DEAD = 0x80
 const TYPE_MASK = 0x0f
 const KIND_MASK = 0xff
 
-const SLOTS = 512
-const HOMES = 480
-const SPLIT_AT = 440
+const SLOTS = BLOCK_WORDS >>> 1
+const HOMES = 600
+const SPLIT_AT = 550
 /** Two buddies merge when together they hold less than this. */
-const MERGE_BELOW = 200
+const MERGE_BELOW = 250
 const DEPTH_MAX = 26
 
 export const KEY_INLINE_MAX = 1000
 export const VALUE_INLINE_MAX = 3000
 const HANDLE_BYTES = 4
 const HEADER_BYTES = 8
-const SMALL_PAGE_UNITS = FRAME_BYTES >>> 3
+const SMALL_PAGE_UNITS = FRAME_BYTES >>> 2
 const LARGE_PAGE_UNITS = SMALL_PAGE_UNITS * LARGE_PAGE_FRAMES
 /** A map starts with pages of one frame and turns to pages of four once it has this many. */
 const SMALL_PAGES = 4
@@ -123,6 +125,7 @@ export class ByteMap {
   private depth = 0
   private readonly blocksAtDepth = new Int32Array(DEPTH_MAX + 1)
   private frames = 0
+  private blocks = 0
 
   private objects: (Stored | undefined)[] = []
   private objectBytes: number[] = []
@@ -151,7 +154,7 @@ export class ByteMap {
 
   /** Bytes of frames, directory and everything out of line. */
   get bytes(): number {
-    return this.frames * FRAME_BYTES + this.directory.length * 4 + this.outOfLineBytes
+    return this.frames * FRAME_BYTES + this.blocks * BLOCK_BYTES + this.directory.length * 4 + this.outOfLineBytes
   }
 
   // ---------------------------------------------------------------------------------------------- reading
@@ -165,23 +168,24 @@ export class ByteMap {
     if (this.size === 0) return 0
     const { heap, directory, depth } = this
     const slabs = heap.words
+    const blockSlabs = heap.blockWords
     for (let i = 0; i < count; i++) {
       const ordinal = hashes[i]! ^ 0x80000000
       const block = directory[depth === 0 ? 0 : ordinal >>> (32 - depth)]!
       const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-      touchedSlabs[i] = slabOfFrame(block)
-      touchedWords[i] = wordOfFrame(block) + (home << 1)
+      touchedSlabs[i] = slabOfBlock(block)
+      touchedWords[i] = wordOfBlock(block) + (home << 1)
     }
     let sink = 0
-    for (let i = 0; i < count; i++) sink ^= slabs[touchedSlabs[i]!]![touchedWords[i]!]!
+    for (let i = 0; i < count; i++) sink ^= blockSlabs[touchedSlabs[i]!]![touchedWords[i]!]!
     for (let i = 0; i < count; i++) {
-      const words = slabs[touchedSlabs[i]!]!
+      const words = blockSlabs[touchedSlabs[i]!]!
       const hash = hashes[i]!
       let slot = touchedWords[i]!
       while (words[slot + 1] !== 0 && words[slot]! < hash) slot += 2
       const address = words[slot + 1]!
       touchedSlabs[i] = address >>> SLAB_UNIT_BITS
-      touchedWords[i] = (address & SLAB_UNIT_MASK) << 1
+      touchedWords[i] = address & SLAB_UNIT_MASK
     }
     // The header, and where a small record reaches into its next cache line.
     for (let i = 0; i < count; i++) {
@@ -205,9 +209,9 @@ export class ByteMap {
       return 0
     }
     const heap = this.heap
-    const words = heap.words[slabOfFrame(block)]!
+    const words = heap.blockWords[slabOfBlock(block)]!
     const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-    let slot = wordOfFrame(block) + (home << 1)
+    let slot = wordOfBlock(block) + (home << 1)
     const length = end - start
     for (;;) {
       const address = words[slot + 1]!
@@ -239,9 +243,9 @@ export class ByteMap {
     this.foundBlock = block
     if (block === 0) return 0
     const { heap } = this
-    const words = heap.words[slabOfFrame(block)]!
+    const words = heap.blockWords[slabOfBlock(block)]!
     const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-    let slot = wordOfFrame(block) + (home << 1)
+    let slot = wordOfBlock(block) + (home << 1)
     for (let address = words[slot + 1]!; address !== 0 && words[slot]! <= hash; address = words[slot + 1]!) {
       if (words[slot] === hash && this.keyEquals(address, bytes, start, end - start)) {
         this.foundAddress = address
@@ -267,7 +271,7 @@ export class ByteMap {
     if ((this.header(address) & TYPE_MASK) === type) return address
     address = this.thawRecord(address)
     const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
+    const at = address & SLAB_UNIT_MASK
     words[at] = (words[at]! & ~TYPE_MASK) | type
     return address
   }
@@ -284,14 +288,14 @@ export class ByteMap {
   /** Sets the access clock; the one field that may change under a snapshot. */
   setAccess(address: number, clock: number): void {
     const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
+    const at = address & SLAB_UNIT_MASK
     words[at] = (words[at]! & KIND_MASK) | (clock << 8)
   }
 
   /** Expiry in ms, or 0. */
   expiry(address: number): number {
     if ((this.header(address) & HAS_EXPIRY) === 0) return 0
-    return this.heap.doubles[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) + 1]!
+    return readDouble(this.heap.words[address >>> SLAB_UNIT_BITS]!, (address & SLAB_UNIT_MASK) + 2)
   }
 
   /** Puts the record's key into keyBytes, keyStart, keyEnd. */
@@ -299,8 +303,8 @@ export class ByteMap {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
-    const kind = words[unit << 1]!
-    const at = (unit << 3) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
+    const kind = words[unit]!
+    const at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
     if ((kind & KEY_OUT) !== 0) {
       const blob = this.objects[readHandle(this.heap.bytes[slab]!, at)] as Blob
       this.keyBytes = blob.bytes
@@ -310,7 +314,7 @@ export class ByteMap {
     }
     this.keyBytes = this.heap.bytes[slab]!
     this.keyStart = at
-    this.keyEnd = at + (words[(unit << 1) + 1]! >>> 22)
+    this.keyEnd = at + (words[unit + 1]! >>> 22)
   }
 
   /** Puts a byte value (inline or blob) into valueBytes, valueStart, valueEnd. Not for containers. */
@@ -318,9 +322,9 @@ export class ByteMap {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
-    const kind = words[unit << 1]!
-    const lengths = words[(unit << 1) + 1]!
-    const at = (unit << 3) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8) + (lengths >>> 22)
+    const kind = words[unit]!
+    const lengths = words[unit + 1]!
+    const at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8) + (lengths >>> 22)
     if ((kind & VALUE_OUT) !== 0) {
       const blob = this.objects[readHandle(this.heap.bytes[slab]!, at)] as Blob
       this.valueBytes = blob.bytes
@@ -349,8 +353,8 @@ export class ByteMap {
   /** Bytes a record accounts for: its units, its slot share, its out-of-line value. */
   recordBytes(address: number): number {
     const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
-    const inline = (words[at + 1]! & 0x3ff) << 3
+    const at = address & SLAB_UNIT_MASK
+    const inline = (words[at + 1]! & 0x3ff) << 2
     return inline + 12 + (this.isOutOfLine(address) ? this.objectBytes[this.handleOf(address)]! : 0)
   }
 
@@ -380,12 +384,12 @@ export class ByteMap {
   /** `put` for a record that the caller has just found. */
   replaceFound(address: number, type: number, valueLength: number, expiry: number): number {
     const slab = address >>> SLAB_UNIT_BITS
-    const at = (address & SLAB_UNIT_MASK) << 1
+    const at = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
     const kind = words[at]!
     const lengths = words[at + 1]!
     const keyLength = lengths >>> 22
-    const units = (HEADER_BYTES + (expiry !== 0 ? 8 : 0) + keyLength + valueLength + 7) >>> 3
+    const units = (HEADER_BYTES + (expiry !== 0 ? 8 : 0) + keyLength + valueLength + 3) >>> 2
     const had = lengths & 0x3ff
     if (
       (kind & VALUE_OUT) === 0 &&
@@ -509,10 +513,10 @@ export class ByteMap {
   scanBlock(cursor: number, out: Int32Array, hashes: Int32Array): number {
     const block = this.openBlock(cursor)
     if (block === 0) return 0
-    const words = this.heap.words[slabOfFrame(block)]!
-    const base = wordOfFrame(block)
+    const words = this.heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
     let count = 0
-    for (let slot = base; slot < base + FRAME_WORDS; slot += 2) {
+    for (let slot = base; slot < base + BLOCK_WORDS; slot += 2) {
       const address = words[slot + 1]!
       if (address === 0) continue
       out[count] = address
@@ -530,8 +534,8 @@ export class ByteMap {
     if (block === 0) return 0
     const next = this.nextCursor
     const { heap } = this
-    const words = heap.words[slabOfFrame(block)]!
-    const base = wordOfFrame(block)
+    const words = heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
     let count = 0
     let otherNext = 0
     let otherWords = words
@@ -539,7 +543,7 @@ export class ByteMap {
     let otherBase = 0
     let otherSlot = 0
     let otherEnd = 0
-    for (let slot = base; slot < base + FRAME_WORDS; slot += 2) {
+    for (let slot = base; slot < base + BLOCK_WORDS; slot += 2) {
       const address = words[slot + 1]!
       if (address === 0) continue
       const hash = words[slot]!
@@ -548,10 +552,10 @@ export class ByteMap {
         const otherBlock = other.openBlock(ordinal)
         otherNext = other.nextCursor === 0 ? HASH_LIMIT : other.nextCursor
         otherDepth = heap.blockDepth[otherBlock]!
-        otherWords = heap.words[slabOfFrame(otherBlock)]!
-        otherBase = wordOfFrame(otherBlock)
+        otherWords = heap.blockWords[slabOfBlock(otherBlock)]!
+        otherBase = wordOfBlock(otherBlock)
         otherSlot = otherBase
-        otherEnd = otherBlock === 0 ? otherBase : otherBase + FRAME_WORDS
+        otherEnd = otherBlock === 0 ? otherBase : otherBase + BLOCK_WORDS
       }
       // A record of this hash would stand at or behind its home, after no gap; and not before where the last one was.
       const home = otherBase + (((((ordinal << otherDepth) >>> 16) * HOMES) >>> 16) << 1)
@@ -594,7 +598,7 @@ export class ByteMap {
       const gap = this.depth - heap.blockDepth[block]!
       if (gap > 0 && nextBelow(1 << gap) !== 0) continue
       if (heap.blockCount[block] === 0) continue
-      const address = heap.words[slabOfFrame(block)]![wordOfFrame(block) + nextBelow(SLOTS) * 2 + 1]!
+      const address = heap.blockWords[slabOfBlock(block)]![wordOfBlock(block) + nextBelow(SLOTS) * 2 + 1]!
       if (address !== 0) return address
     }
   }
@@ -618,9 +622,9 @@ export class ByteMap {
       }
       let earliest = Number.POSITIVE_INFINITY
       found.length = 0
-      const words = heap.words[slabOfFrame(block)]!
-      const base = wordOfFrame(block)
-      for (let slot = base + 1; slot < base + FRAME_WORDS; slot += 2) {
+      const words = heap.blockWords[slabOfBlock(block)]!
+      const base = wordOfBlock(block)
+      for (let slot = base + 1; slot < base + BLOCK_WORDS; slot += 2) {
         const address = words[slot]!
         if (address === 0) continue
         const expiry = this.expiry(address)
@@ -678,13 +682,13 @@ export class ByteMap {
     let last = 0
     for (let i = 0; i < this.directory.length; i++) {
       const block = this.directory[i]!
-      if (block !== 0 && block !== last) heap.releaseFrame(block)
+      if (block !== 0 && block !== last) heap.releaseBlock(block)
       last = block
     }
     this.directory = new Int32Array(1)
     this.depth = 0
     this.blocksAtDepth.fill(0)
-    this.size = this.expirySize = this.expirySum = this.frames = this.outOfLineBytes = 0
+    this.size = this.expirySize = this.expirySum = this.frames = this.blocks = this.outOfLineBytes = 0
     this.openPage = this.openUnit = this.openLimit = 0
     this.victims.length = 0
     this.objectBytes = []
@@ -705,22 +709,22 @@ export class ByteMap {
   // ---------------------------------------------------------------------------------------------- records
 
   private header(address: number): number {
-    return this.heap.words[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) << 1]!
+    return this.heap.words[address >>> SLAB_UNIT_BITS]![address & SLAB_UNIT_MASK]!
   }
 
   private keyEquals(address: number, bytes: Uint8Array, start: number, length: number): boolean {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
-    const kind = words[unit << 1]!
-    let at = (unit << 3) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
+    const kind = words[unit]!
+    let at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
     let own = this.heap.bytes[slab]!
     if ((kind & KEY_OUT) !== 0) {
       const blob = this.objects[readHandle(own, at)] as Blob
       if (blob.length !== length) return false
       own = blob.bytes
       at = 0
-    } else if (words[(unit << 1) + 1]! >>> 22 !== length) return false
+    } else if (words[unit + 1]! >>> 22 !== length) return false
     for (let i = 0; i < length; i++) if (own[at + i] !== bytes[start + i]) return false
     return true
   }
@@ -730,8 +734,8 @@ export class ByteMap {
     const { heap } = this
     const words = heap.words[address >>> SLAB_UNIT_BITS]!
     const otherWords = heap.words[otherAddress >>> SLAB_UNIT_BITS]!
-    let at = (address & SLAB_UNIT_MASK) << 1
-    let otherAt = (otherAddress & SLAB_UNIT_MASK) << 1
+    let at = address & SLAB_UNIT_MASK
+    let otherAt = otherAddress & SLAB_UNIT_MASK
     if (((words[at]! | otherWords[otherAt]!) & (KEY_OUT | HAS_EXPIRY)) !== 0) {
       this.readKeyInto(address)
       return other.keyEquals(otherAddress, this.probeBytes, this.probeStart, this.probeEnd - this.probeStart)
@@ -751,7 +755,7 @@ export class ByteMap {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
-    const at = (unit << 3) + ((words[unit << 1]! & HAS_EXPIRY) !== 0 ? 16 : 8) + (words[(unit << 1) + 1]! >>> 22)
+    const at = (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 16 : 8) + (words[unit + 1]! >>> 22)
     return readHandle(this.heap.bytes[slab]!, at)
   }
 
@@ -781,7 +785,7 @@ export class ByteMap {
     }
     const address = this.append(kind, keyLength, inlineValue, expiry)
     const bytes = this.heap.bytes[address >>> SLAB_UNIT_BITS]!
-    const at = ((address & SLAB_UNIT_MASK) << 3) + (expiry !== 0 ? 16 : 8)
+    const at = ((address & SLAB_UNIT_MASK) << 2) + (expiry !== 0 ? 16 : 8)
     if (keyIsLong)
       writeHandle(bytes, at, this.addObject(new Blob(copyOf(key, start, end), end - start, this.heap.epoch)))
     else copyShort(key, start, bytes, at, keyLength)
@@ -824,7 +828,7 @@ export class ByteMap {
     // Making room may have compacted the page the old record was in: the slot knows where it is now.
     const old = this.slotAddress()
     const bytes = this.heap.bytes[moved >>> SLAB_UNIT_BITS]!
-    const at = ((moved & SLAB_UNIT_MASK) << 3) + (expiry !== 0 ? 16 : 8)
+    const at = ((moved & SLAB_UNIT_MASK) << 2) + (expiry !== 0 ? 16 : 8)
     const oldBytes = this.heap.bytes[old >>> SLAB_UNIT_BITS]!
     const oldAt = this.storedKeyStart(old)
     const carried = keyLength + (toBlob || wasOut ? 0 : kept)
@@ -844,7 +848,7 @@ export class ByteMap {
     this.locate(address)
     const kind = (this.header(address) & ~HAS_EXPIRY) | (expiry !== 0 ? HAS_EXPIRY : 0)
     const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
-    const lengths = words[((address & SLAB_UNIT_MASK) << 1) + 1]!
+    const lengths = words[(address & SLAB_UNIT_MASK) + 1]!
     const keyLength = lengths >>> 22
     const valueLength = (lengths >>> 10) & 0xfff
     this.dropExpiry(address)
@@ -854,7 +858,7 @@ export class ByteMap {
       this.heap.bytes[old >>> SLAB_UNIT_BITS]!,
       this.storedKeyStart(old),
       this.heap.bytes[moved >>> SLAB_UNIT_BITS]!,
-      ((moved & SLAB_UNIT_MASK) << 3) + (expiry !== 0 ? 16 : 8),
+      ((moved & SLAB_UNIT_MASK) << 2) + (expiry !== 0 ? 16 : 8),
       keyLength + valueLength,
     )
     this.kill(old)
@@ -872,11 +876,11 @@ export class ByteMap {
     if (valueLength > VALUE_INLINE_MAX || !this.isWarm(address)) return false
     const heap = this.heap
     const words = heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
+    const at = address & SLAB_UNIT_MASK
     const lengths = words[at + 1]!
     const keyLength = lengths >>> 22
     const had = lengths & 0x3ff
-    const units = (HEADER_BYTES + ((words[at]! & HAS_EXPIRY) !== 0 ? 8 : 0) + keyLength + valueLength + 7) >>> 3
+    const units = (HEADER_BYTES + ((words[at]! & HAS_EXPIRY) !== 0 ? 8 : 0) + keyLength + valueLength + 3) >>> 2
     if (units > had) {
       if (address + had !== this.openUnit || address + units > this.openLimit) return false
       const page = this.openPage
@@ -892,16 +896,16 @@ export class ByteMap {
   }
 
   private storedKeyStart(address: number): number {
-    return ((address & SLAB_UNIT_MASK) << 3) + ((this.header(address) & HAS_EXPIRY) !== 0 ? 16 : 8)
+    return ((address & SLAB_UNIT_MASK) << 2) + ((this.header(address) & HAS_EXPIRY) !== 0 ? 16 : 8)
   }
 
   private storedKeyLength(address: number): number {
-    return this.heap.words[address >>> SLAB_UNIT_BITS]![((address & SLAB_UNIT_MASK) << 1) + 1]! >>> 22
+    return this.heap.words[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) + 1]! >>> 22
   }
 
   /** Appends a record's header and expiry to the open page; key and value are the caller's to write. */
   private append(kind: number, keyLength: number, valueLength: number, expiry: number): number {
-    const units = (HEADER_BYTES + (expiry !== 0 ? 8 : 0) + keyLength + valueLength + 7) >>> 3
+    const units = (HEADER_BYTES + (expiry !== 0 ? 8 : 0) + keyLength + valueLength + 3) >>> 2
     const heap = this.heap
     if (
       this.openUnit + units > this.openLimit ||
@@ -916,9 +920,9 @@ export class ByteMap {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     const words = heap.words[slab]!
-    words[unit << 1] = kind
-    words[(unit << 1) + 1] = (keyLength << 22) | (valueLength << 10) | units
-    if (expiry !== 0) heap.doubles[slab]![unit + 1] = expiry
+    words[unit] = kind
+    words[unit + 1] = (keyLength << 22) | (valueLength << 10) | units
+    if (expiry !== 0) writeDouble(words, unit + 2, expiry)
     return address | 0
   }
 
@@ -982,7 +986,7 @@ export class ByteMap {
   private kill(address: number): void {
     const heap = this.heap
     const words = heap.words[address >>> SLAB_UNIT_BITS]!
-    const at = (address & SLAB_UNIT_MASK) << 1
+    const at = address & SLAB_UNIT_MASK
     words[at]! |= DEAD
     const page = heap.pageOf(address)
     const before = heap.pageLive[page]!
@@ -1027,7 +1031,7 @@ export class ByteMap {
     const keptBlock = this.foundBlock
     const keptHash = this.foundHash
     for (let address = start; address < end; ) {
-      const at = (address & SLAB_UNIT_MASK) << 1
+      const at = address & SLAB_UNIT_MASK
       const kind = words[at]!
       const units = words[at + 1]! & 0x3ff
       if ((kind & DEAD) === 0) {
@@ -1039,8 +1043,8 @@ export class ByteMap {
         heap.pageLive[this.openPage]! += units
         const toBytes = heap.bytes[to >>> SLAB_UNIT_BITS]!
         const from = at << 2
-        toBytes.set(bytes.subarray(from, from + (units << 3)), (to & SLAB_UNIT_MASK) << 3)
-        heap.words[slabOfFrame(this.foundBlock)]![this.foundSlot + 1] = to | 0
+        toBytes.set(bytes.subarray(from, from + (units << 2)), (to & SLAB_UNIT_MASK) << 2)
+        heap.blockWords[slabOfBlock(this.foundBlock)]![this.foundSlot + 1] = to | 0
       }
       address += units
     }
@@ -1068,9 +1072,9 @@ export class ByteMap {
     const hash = this.hasher.hash(this.probeBytes, this.probeStart, this.probeEnd)
     const ordinal = hash ^ 0x80000000
     const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
-    const words = this.heap.words[slabOfFrame(block)]!
+    const words = this.heap.blockWords[slabOfBlock(block)]!
     const home = (((ordinal << this.heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
-    let slot = wordOfFrame(block) + (home << 1)
+    let slot = wordOfBlock(block) + (home << 1)
     while (words[slot + 1] !== address) {
       if (words[slot + 1] === 0) throw new Error("ByteMap: a record without a slot")
       slot += 2
@@ -1101,11 +1105,11 @@ export class ByteMap {
   }
 
   private slotAddress(): number {
-    return this.heap.words[slabOfFrame(this.foundBlock)]![this.foundSlot + 1]!
+    return this.heap.blockWords[slabOfBlock(this.foundBlock)]![this.foundSlot + 1]!
   }
 
   private turnSlot(address: number): void {
-    this.heap.words[slabOfFrame(this.foundBlock)]![this.foundSlot + 1] = address
+    this.heap.blockWords[slabOfBlock(this.foundBlock)]![this.foundSlot + 1] = address
     this.foundAddress = address
   }
 
@@ -1117,8 +1121,8 @@ export class ByteMap {
     if (heap.blockCount[this.foundBlock]! >= SPLIT_AT) this.splitFound()
     for (;;) {
       const block = this.foundBlock
-      const words = heap.words[slabOfFrame(block)]!
-      const lastSlot = wordOfFrame(block) + FRAME_WORDS - 2
+      const words = heap.blockWords[slabOfBlock(block)]!
+      const lastSlot = wordOfBlock(block) + BLOCK_WORDS - 2
       let gap = this.foundSlot
       while (words[gap + 1] !== 0) gap += 2
       if (gap >= lastSlot) {
@@ -1141,8 +1145,8 @@ export class ByteMap {
   private removeSlot(): void {
     const heap = this.heap
     const block = this.foundBlock
-    const words = heap.words[slabOfFrame(block)]!
-    const base = wordOfFrame(block)
+    const words = heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
     const depth = heap.blockDepth[block]!
     let hole = this.foundSlot
     for (;;) {
@@ -1167,39 +1171,37 @@ export class ByteMap {
     const block = this.newBlock(0)
     this.directory[0] = block
     this.foundBlock = block
-    this.foundSlot = wordOfFrame(block) + (((((this.foundHash ^ 0x80000000) >>> 16) * HOMES) >>> 16) << 1)
+    this.foundSlot = wordOfBlock(block) + (((((this.foundHash ^ 0x80000000) >>> 16) * HOMES) >>> 16) << 1)
   }
 
   private newBlock(depth: number): number {
     const heap = this.heap
-    const block = heap.takeFrame()
-    heap.pageFrames[block] = 0
+    const block = heap.takeBlock()
     heap.blockDepth[block] = depth
     heap.blockCount[block] = 0
     heap.blockEarliest[block] = Number.POSITIVE_INFINITY
-    heap.words[slabOfFrame(block)]!.fill(0, wordOfFrame(block), wordOfFrame(block) + FRAME_WORDS)
     this.blocksAtDepth[depth]!++
-    this.frames++
+    this.blocks++
     return block
   }
 
   private dropBlock(block: number): void {
     this.blocksAtDepth[this.heap.blockDepth[block]!]!--
-    this.frames--
-    this.heap.releaseFrame(block)
+    this.blocks--
+    this.heap.releaseBlock(block)
   }
 
   /** If the found block belongs to the snapshot: works on a clone from now on. */
   private thawBlock(): void {
     const heap = this.heap
-    if (heap.frozenThrough === 0 || heap.frameEpoch[this.foundBlock]! > heap.frozenThrough) return
+    if (heap.frozenThrough === 0 || heap.blockEpoch[this.foundBlock]! > heap.frozenThrough) return
     this.keepFrozen()
     const old = this.foundBlock
     const depth = heap.blockDepth[old]!
     const block = this.newBlock(depth)
-    const from = wordOfFrame(old)
-    const to = wordOfFrame(block)
-    heap.words[slabOfFrame(block)]!.set(heap.words[slabOfFrame(old)]!.subarray(from, from + FRAME_WORDS), to)
+    const from = wordOfBlock(old)
+    const to = wordOfBlock(block)
+    heap.blockWords[slabOfBlock(block)]!.set(heap.blockWords[slabOfBlock(old)]!.subarray(from, from + BLOCK_WORDS), to)
     heap.blockCount[block] = heap.blockCount[old]!
     heap.blockEarliest[block] = heap.blockEarliest[old]!
     this.pointDirectory(this.foundHash ^ 0x80000000, depth, block)
@@ -1230,10 +1232,10 @@ export class ByteMap {
     const depth = heap.blockDepth[old]!
     if (depth >= DEPTH_MAX) throw new Error("ByteMap: too many equal hashes")
     if (depth === this.depth) this.doubleDirectory()
-    const base = wordOfFrame(old)
-    const oldWords = heap.words[slabOfFrame(old)]!
-    scratch.set(oldWords.subarray(base, base + FRAME_WORDS))
-    oldWords.fill(0, base, base + FRAME_WORDS)
+    const base = wordOfBlock(old)
+    const oldWords = heap.blockWords[slabOfBlock(old)]!
+    scratch.set(oldWords.subarray(base, base + BLOCK_WORDS))
+    oldWords.fill(0, base, base + BLOCK_WORDS)
     this.blocksAtDepth[depth]!--
     this.blocksAtDepth[depth + 1]!++
     heap.blockDepth[old] = depth + 1
@@ -1254,9 +1256,9 @@ export class ByteMap {
    * crowd so much at the end that they do not fit.
    */
   private fill(block: number, depth: number, bit: number, want: number): number {
-    const words = this.heap.words[slabOfFrame(block)]!
-    const base = wordOfFrame(block)
-    const last = base + FRAME_WORDS - 2
+    const words = this.heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
+    const last = base + BLOCK_WORDS - 2
     let next = base
     let count = 0
     for (let i = 0; i < SLOTS * 2; i += 2) {
@@ -1278,9 +1280,9 @@ export class ByteMap {
 
   /** The first slot at or behind home that is empty or holds a hash above (a place to insert at). */
   private slotFor(block: number, hash: number): number {
-    const words = this.heap.words[slabOfFrame(block)]!
+    const words = this.heap.blockWords[slabOfBlock(block)]!
     const ordinal = hash ^ 0x80000000
-    let slot = wordOfFrame(block) + (((((ordinal << this.heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16) << 1)
+    let slot = wordOfBlock(block) + (((((ordinal << this.heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16) << 1)
     while (words[slot + 1] !== 0 && words[slot]! <= hash) slot += 2
     return slot
   }
@@ -1303,12 +1305,12 @@ export class ByteMap {
     if (heap.blockCount[block]! + heap.blockCount[buddy]! >= MERGE_BELOW) return
     const low = (ordinal & bit) === 0 ? block : buddy
     const high = low === block ? buddy : block
-    const lowBase = wordOfFrame(low)
-    const highBase = wordOfFrame(high)
+    const lowBase = wordOfBlock(low)
+    const highBase = wordOfBlock(high)
     let at = 0
     scratch.fill(0)
-    at = gather(heap.words[slabOfFrame(low)]!, lowBase, at)
-    gather(heap.words[slabOfFrame(high)]!, highBase, at)
+    at = gather(heap.blockWords[slabOfBlock(low)]!, lowBase, at)
+    gather(heap.blockWords[slabOfBlock(high)]!, highBase, at)
     const joined = this.newBlock(depth - 1)
     const count = this.fill(joined, depth - 1, 0, 0)
     if (count < 0) {
@@ -1354,7 +1356,7 @@ export class ByteMap {
 
   private storeExpiry(address: number, expiry: number): void {
     this.dropExpiry(address)
-    this.heap.doubles[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) + 1] = expiry
+    writeDouble(this.heap.words[address >>> SLAB_UNIT_BITS]!, (address & SLAB_UNIT_MASK) + 2, expiry)
     this.countExpiry(expiry)
   }
 
@@ -1483,9 +1485,9 @@ export class FrozenMap {
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
     const bytes = this.heap.bytes[slab]!
-    const kind = words[unit << 1]!
-    const lengths = words[(unit << 1) + 1]!
-    const at = (unit << 3) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
+    const kind = words[unit]!
+    const lengths = words[unit + 1]!
+    const at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
     this.keyBytes = bytes
     this.keyStart = at
     this.keyEnd = at + (lengths >>> 22)
@@ -1508,18 +1510,18 @@ export class FrozenMap {
   }
 
   type(address: number): number {
-    return this.heap.words[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) << 1]! & TYPE_MASK
+    return this.heap.words[address >>> SLAB_UNIT_BITS]![address & SLAB_UNIT_MASK]! & TYPE_MASK
   }
 
   access(address: number): number {
-    return this.heap.words[address >>> SLAB_UNIT_BITS]![(address & SLAB_UNIT_MASK) << 1]! >>> 8
+    return this.heap.words[address >>> SLAB_UNIT_BITS]![address & SLAB_UNIT_MASK]! >>> 8
   }
 
   expiry(address: number): number {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
-    if ((this.heap.words[slab]![unit << 1]! & HAS_EXPIRY) === 0) return 0
-    return this.heap.doubles[slab]![unit + 1]!
+    if ((this.heap.words[slab]![unit]! & HAS_EXPIRY) === 0) return 0
+    return readDouble(this.heap.words[slab]!, unit + 2)
   }
 }
 
@@ -1527,6 +1529,22 @@ const EMPTY = new Uint8Array(0)
 
 function sizeOf(object: Stored): number {
   return object instanceof Blob ? object.bytes.length + 64 : object.bytes
+}
+
+/** A double as two words: records are aligned to four bytes only. */
+const double = new Float64Array(1)
+const doubleWords = new Int32Array(double.buffer)
+
+function readDouble(words: Int32Array, at: number): number {
+  doubleWords[0] = words[at]!
+  doubleWords[1] = words[at + 1]!
+  return double[0]!
+}
+
+function writeDouble(words: Int32Array, at: number, value: number): void {
+  double[0] = value
+  words[at] = doubleWords[0]!
+  words[at + 1] = doubleWords[1]!
 }
 
 function readHandle(bytes: Uint8Array, at: number): number {
@@ -1547,7 +1565,7 @@ function copyShort(from: Uint8Array, fromAt: number, to: Uint8Array, toAt: numbe
 }
 
 function gather(words: Int32Array, base: number, at: number): number {
-  for (let slot = base; slot < base + FRAME_WORDS; slot += 2) {
+  for (let slot = base; slot < base + BLOCK_WORDS; slot += 2) {
     if (words[slot + 1] === 0) continue
     scratch[at] = words[slot]!
     scratch[at + 1] = words[slot + 1]!
@@ -1570,11 +1588,11 @@ function scanDirectory(
   for (;;) {
     const block = directory[depth === 0 ? 0 : (cursor | 0) >>> (32 - depth)]!
     const blockDepth = heap.blockDepth[block]!
-    const words = heap.words[slabOfFrame(block)]!
-    const base = wordOfFrame(block)
+    const words = heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
     const from = (cursor | 0) ^ 0x80000000
     let slot = base + ((((((cursor | 0) << blockDepth) >>> 16) * HOMES) >>> 16) << 1)
-    for (; slot < base + FRAME_WORDS; slot += 2) {
+    for (; slot < base + BLOCK_WORDS; slot += 2) {
       const address = words[slot + 1]!
       if (address === 0) continue
       const hash = words[slot]!

@@ -1,43 +1,50 @@
 /**
- * The memory that every ByteMap of one server draws from: a few large slabs, cut into 4 KiB frames.
+ * The memory that every ByteMap of one server draws from: a few large slabs, cut into frames of 4 KiB for
+ * records, and others, cut into blocks of slots.
  *
  * Why: an object per key, or even per segment, costs a pointer chase and a cache miss at each step. Here a record is
- * a 32-bit address (in units of 8 bytes, so one heap spans 32 GiB), and the slabs' views are few enough to stay in the
+ * a 32-bit address (in units of 4 bytes, so one heap spans 16 GiB), and the slabs' views are few enough to stay in the
  * first-level cache. Slabs are SharedArrayBuffers so that a Worker can read a frozen state; the kernel commits
  * their pages only when they are touched.
  *
- *   address (32 bits)   = slab (10 bits) | unit within the slab (22 bits), one unit = 8 bytes
- *   frame number        = address >>> 9  (4096 bytes = 512 units)
+ *   address (32 bits)   = slab (9 bits) | unit within the slab (23 bits), one unit = 4 bytes
+ *   frame number        = address >>> 10  (4096 bytes = 1024 units)
  *   page                = 1 frame (small maps) or 4 aligned frames (16 KiB): holds records, append-only
- *   block               = 1 frame: the 512 slots of one ByteMap segment
+ *   block               = the 640 slots of one ByteMap segment (5 KiB), numbered from 1
+ *
+ * Why 640: blocks of a map split at about the same time, so their fill swings by a factor of two as the map grows. With 640 the
+ * swing is at its dense end at a million keys, where a process is small enough for the difference to be seen.
  *
  * Invariants
- *  1. Address 0 is never handed out: frame 0 of slab 0 stays unused, so 0 can mean "none".
+ *  1. Address 0 is never handed out: frame 0 of slab 0 stays unused, so 0 can mean "none"; nor is block 0.
  *  2. A page's `used` units are a gapless sequence of records, live or dead; `live` counts the units of the live ones.
  *  3. What is stamped with an epoch <= `frozenThrough` is read by a snapshot: its bytes are not changed and its
  *     frames not reused until `thaw`. (The access clock in a record's header is exempt: nobody's truth hangs on it.)
  */
 
-export const UNIT_SHIFT = 3
-export const SLAB_UNIT_BITS = 22
+export const SLAB_UNIT_BITS = 23
 export const SLAB_UNIT_MASK = (1 << SLAB_UNIT_BITS) - 1
-export const FRAME_UNIT_BITS = 9
+export const FRAME_UNIT_BITS = 10
 export const FRAME_BYTES = 4096
-export const FRAME_WORDS = FRAME_BYTES >>> 2
 export const FRAMES_PER_SLAB_BITS = SLAB_UNIT_BITS - FRAME_UNIT_BITS
 export const FRAMES_PER_SLAB = 1 << FRAMES_PER_SLAB_BITS
-const FRAMES_PER_SLAB_MASK = FRAMES_PER_SLAB - 1
 const SLAB_BYTES = FRAMES_PER_SLAB * FRAME_BYTES
 const SLABS_MAX = 1 << (32 - SLAB_UNIT_BITS)
 export const LARGE_PAGE_FRAMES = 4
 
-/** Thrown when 32 GiB of records are stored; the dispatcher answers it as out of memory. */
+export const BLOCK_WORDS = 1280
+export const BLOCK_BYTES = BLOCK_WORDS * 4
+const BLOCKS_PER_SLAB_BITS = 12
+const BLOCKS_PER_SLAB = 1 << BLOCKS_PER_SLAB_BITS
+
+/** Thrown when 16 GiB of records are stored; the dispatcher answers it as out of memory. */
 export class HeapFullError extends Error {}
 
 export class PageHeap {
   readonly bytes: Uint8Array[] = []
   readonly words: Int32Array[] = []
-  readonly doubles: Float64Array[] = []
+  /** The slabs of blocks. */
+  readonly blockWords: Int32Array[] = []
 
   /** The epoch that new blocks and pages are stamped with. */
   epoch = 1
@@ -52,15 +59,19 @@ export class PageHeap {
   pagePrev = new Int32Array(0)
   /** Which map a page belongs to (`newOwner`), 0 for none. */
   pageOwner = new Int32Array(0)
-  /** 1 = a page of one frame, 4 = a page of four, 0 = a block or free. */
+  /** 1 = a page of one frame, 4 = a page of four, 0 = free. */
   pageFrames = new Uint8Array(0)
+
+  /** Per block. */
+  blockEpoch = new Int32Array(0)
   blockCount = new Int16Array(0)
   blockDepth = new Uint8Array(0)
   /** Earliest expiry among a block's records, in ms; Infinity when none has one. */
   blockEarliest = new Float64Array(0)
 
-  /** Frames in use, for O(1) memory accounting. */
+  /** Frames and blocks in use, for O(1) memory accounting. */
   framesUsed = 0
+  blocksUsed = 0
 
   private frameLimit = 0
   private nextFrame = LARGE_PAGE_FRAMES
@@ -68,10 +79,13 @@ export class PageHeap {
   private readonly freeQuads: number[] = []
   private readonly limboSingles: number[] = []
   private readonly limboQuads: number[] = []
+  private nextBlock = 1
+  private readonly freeBlocks: number[] = []
+  private readonly limboBlocks: number[] = []
   private readonly onThaw: (() => void)[] = []
 
   get bytesUsed(): number {
-    return this.framesUsed * FRAME_BYTES
+    return this.framesUsed * FRAME_BYTES + this.blocksUsed * BLOCK_BYTES
   }
 
   /** A number for a map to mark its pages with. */
@@ -81,7 +95,28 @@ export class PageHeap {
   }
   private owners = 0
 
-  /** One frame for a block or a small page. Its content is undefined. */
+  /** A block, all slots empty. */
+  takeBlock(): number {
+    let block = this.freeBlocks.pop()
+    if (block === undefined) {
+      block = this.nextBlock++
+      if (slabOfBlock(block) >= this.blockWords.length) this.addBlockSlab()
+    } else {
+      const start = wordOfBlock(block)
+      this.blockWords[slabOfBlock(block)]!.fill(0, start, start + BLOCK_WORDS)
+    }
+    this.blocksUsed++
+    this.blockEpoch[block] = this.epoch
+    return block
+  }
+
+  releaseBlock(block: number): void {
+    this.blocksUsed--
+    if (this.blockEpoch[block]! <= this.frozenThrough) this.limboBlocks.push(block)
+    else this.freeBlocks.push(block)
+  }
+
+  /** One frame for a small page. Its content is undefined. */
   takeFrame(): number {
     let frame = this.freeSingles.pop()
     if (frame === undefined) {
@@ -127,6 +162,8 @@ export class PageHeap {
     this.frozenThrough = 0
     for (const frame of this.limboSingles) this.freeSingles.push(frame)
     for (const quad of this.limboQuads) this.freeQuads.push(quad)
+    for (const block of this.limboBlocks) this.freeBlocks.push(block)
+    this.limboBlocks.length = 0
     this.limboSingles.length = 0
     this.limboQuads.length = 0
     for (const run of this.onThaw.splice(0)) run()
@@ -145,16 +182,6 @@ export class PageHeap {
     return this.pageFrames[quad] === LARGE_PAGE_FRAMES ? quad : frame
   }
 
-  /** Forgets everything and lets the slabs go; only valid when no map uses the heap any more. */
-  reset(): void {
-    this.bytes.length = this.words.length = this.doubles.length = 0
-    this.freeSingles.length = this.freeQuads.length = 0
-    this.frameLimit = 0
-    this.nextFrame = LARGE_PAGE_FRAMES
-    this.framesUsed = 0
-    this.pageFrames.fill(0)
-  }
-
   private takeQuadRaw(): number {
     const recycled = this.freeQuads.pop()
     if (recycled !== undefined) return recycled
@@ -165,11 +192,10 @@ export class PageHeap {
   }
 
   private addSlab(): void {
-    if (this.bytes.length >= SLABS_MAX) throw new HeapFullError("the record heap is full (32 GiB)")
+    if (this.bytes.length >= SLABS_MAX) throw new HeapFullError("the record heap is full (16 GiB)")
     const buffer = new SharedArrayBuffer(SLAB_BYTES)
     this.bytes.push(new Uint8Array(buffer))
     this.words.push(new Int32Array(buffer))
-    this.doubles.push(new Float64Array(buffer))
     this.frameLimit += FRAMES_PER_SLAB
     if (this.frameLimit > this.frameEpoch.length) this.growTables(this.frameLimit)
   }
@@ -184,6 +210,14 @@ export class PageHeap {
     this.pagePrev = grown(this.pagePrev, new Int32Array(length))
     this.pageOwner = grown(this.pageOwner, new Int32Array(length))
     this.pageFrames = grown(this.pageFrames, new Uint8Array(length))
+  }
+
+  private addBlockSlab(): void {
+    this.blockWords.push(new Int32Array(new SharedArrayBuffer(BLOCKS_PER_SLAB * BLOCK_BYTES)))
+    const blocks = this.blockWords.length * BLOCKS_PER_SLAB
+    if (blocks <= this.blockCount.length) return
+    const length = Math.max(blocks, this.blockCount.length * 2)
+    this.blockEpoch = grown(this.blockEpoch, new Int32Array(length))
     this.blockCount = grown(this.blockCount, new Int16Array(length))
     this.blockDepth = grown(this.blockDepth, new Uint8Array(length))
     this.blockEarliest = grown(this.blockEarliest, new Float64Array(length))
@@ -199,6 +233,10 @@ export function slabOfFrame(frame: number): number {
   return frame >>> FRAMES_PER_SLAB_BITS
 }
 
-export function wordOfFrame(frame: number): number {
-  return (frame & FRAMES_PER_SLAB_MASK) << 10
+export function slabOfBlock(block: number): number {
+  return block >>> BLOCKS_PER_SLAB_BITS
+}
+
+export function wordOfBlock(block: number): number {
+  return (block & (BLOCKS_PER_SLAB - 1)) * BLOCK_WORDS
 }
