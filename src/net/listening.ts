@@ -7,6 +7,7 @@
  * taken again if the new ones cannot be had. Connections that exist go on in any case.
  */
 
+import { readFileSync } from "node:fs"
 import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Listener, TcpEndpoint } from "./listener.ts"
@@ -15,6 +16,9 @@ import { TLS_DIRECTIVES, type TlsOptions, tlsOptions } from "./tls.ts"
 const TLS_REASON = "Unable to update TLS configuration. Check server logs."
 const PORT_REASON = "Unable to listen on this port. Check server logs."
 const BIND_REASON = "Failed to bind to specified addresses."
+
+/** Files and sockets that are not clients. */
+const RESERVED_FILES = 32
 
 /** The server cannot listen where it was told to. */
 export class ListenError extends Error {}
@@ -49,10 +53,25 @@ export class Listening {
     return this.secure.port
   }
 
+  /** As many clients as the system lets the process have files; the configuration is held to that. */
+  private boundClients(): void {
+    const { config, log } = this.engine
+    const asked = config.values.maxclients
+    const possible = clientsPossible()
+    if (asked <= possible) return
+    config.assign("maxclients", possible)
+    log(
+      "warning",
+      `You requested maxclients of ${asked} requiring at least ${asked + RESERVED_FILES} max file descriptors.`,
+    )
+    log("warning", `maxclients has been reduced to ${possible} to compensate for low ulimit.`)
+  }
+
   /** Opens everything, and follows the configuration from then on. Throws ListenError. */
   open(): void {
     const { values } = this.engine.config
     const { listener } = this
+    this.boundClients()
     try {
       if (values.unixsocket !== "") listener.listenUnix(values.unixsocket, values.unixsocketperm)
     } catch (error) {
@@ -82,6 +101,12 @@ export class Listening {
   private followConfig(): void {
     const { config } = this.engine
     const { values } = config
+    config.onChange("maxclients", count => {
+      const possible = clientsPossible()
+      return count <= possible
+        ? undefined
+        : `The operating system is not able to handle the specified number of clients, try with ${possible}`
+    })
     config.onChange("port", () => (this.movePlain() ? undefined : PORT_REASON))
     config.onChangeOfAny(TLS_DIRECTIVES, () => {
       if (values.tlsPort === 0) return undefined
@@ -182,6 +207,17 @@ export class Listening {
     if (opened.size + kept.size > 0 || hosts.length === 0) return opened
     this.engine.log("warning", `Warning: none of the addresses to bind is there: ${hosts.join(" ")}`)
     return undefined
+  }
+}
+
+/** Clients that fit into the files the process may have open. The runtime has raised the soft limit as far as it goes. */
+function clientsPossible(): number {
+  try {
+    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))
+    return limit === null ? Number.MAX_SAFE_INTEGER : Math.max(1, Number(limit[1]) - RESERVED_FILES)
+  } catch {
+    // Not Linux: the system will say when it is enough.
+    return Number.MAX_SAFE_INTEGER
   }
 }
 
