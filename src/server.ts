@@ -19,6 +19,7 @@ import { pauseGate, waitingClientCommands, waitingInfo } from "./engine/pause.ts
 import { pubsubCommands, subscribedGate } from "./engine/pubsub-commands.ts"
 import { serverCommands } from "./engine/server-commands.ts"
 import { Cron } from "./engine/tick.ts"
+import { Tidy } from "./engine/tidy.ts"
 import { trackingCommands } from "./engine/tracking-commands.ts"
 import { queueGate, transactionCommands } from "./engine/transaction.ts"
 import { families } from "./families.ts"
@@ -170,6 +171,8 @@ export class Server {
       cron: this.cron,
     })
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
+    const tidy = new Tidy(engine, () => Bun.gc(false))
+    this.cron.onSecond.push(() => tidy.check())
   }
 
   /** The TCP port in use, 0 when there is none. */

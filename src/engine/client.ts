@@ -49,6 +49,8 @@ export class Client implements CallClient {
   db: Database
   protocol = 2
   denyBlocking = false
+  /** What it says was accepted before (an append-only file, a master): limits on requests do not bind it. */
+  isObeyed = false
   transport: Transport | undefined
   /** Where the requests wait that it sent while it could not be served. */
   requests: { resume(): void } | undefined

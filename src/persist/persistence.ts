@@ -184,6 +184,7 @@ export class Persistence {
   private loadOptions(before: number): LoadOptions {
     const { engine } = this
     const client = engine.clients.create()
+    client.isObeyed = true
     return {
       run: args => this.replay(client, args),
       readAhead: (batch, bytes, count) => {

@@ -13,7 +13,7 @@ const CR = 13
 const LF = 10
 const INITIAL_BYTES = 64 * 1024
 /** A buffer grown beyond this is given back when it is empty again. */
-const KEPT_BYTES_MAX = 1024 * 1024
+const KEPT_BYTES_MAX = 4 * 1024 * 1024
 
 const OK = bytesOf("+OK\r\n")
 const NULL_BULK = bytesOf("$-1\r\n")
