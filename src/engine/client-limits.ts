@@ -102,7 +102,7 @@ export class ClientLimits {
   /** Whether a client must not get `bytes` more because it would then be above its hard limit: then it is closed. */
   private refuses(client: Client, bytes: number): boolean {
     const { hardBytes } = this.limitsOf(client)
-    if (hardBytes === 0 || client.pendingBytes + bytes <= hardBytes) return false
+    if (hardBytes === 0 || !this.isBounded(client) || client.pendingBytes + bytes <= hardBytes) return false
     this.closeOverLimit(client)
     return true
   }
@@ -142,6 +142,11 @@ export class ClientLimits {
     engine.clients.terminate(client)
   }
 
+  /** Whether it is listed: those of the server itself and of the embedding program are not, and must not be closed. */
+  private isBounded(client: Client): boolean {
+    return this.engine.clients.byId.has(client.id)
+  }
+
   private limitsOf(client: Client): { hardBytes: number; softBytes: number; softSeconds: number } {
     const { values } = this.engine.config
     const type = clientType(client)
@@ -155,7 +160,7 @@ export class ClientLimits {
 
   /** Counts what has arrived before it is run, as it is gone afterwards. */
   private received(client: Client, bytes: number): void {
-    if (client.gone) return
+    if (!this.isBounded(client)) return
     this.touched.add(client)
     this.engine.wakeTick()
     this.receiver = client
@@ -173,8 +178,8 @@ export class ClientLimits {
   }
 
   private measure(client: Client): void {
-    // Replicas have their own limit; clients without a socket are ours.
-    if (client.isReplica || client.transport === undefined) return
+    // Replicas have a limit of their own.
+    if (client.isReplica || !this.isBounded(client)) return
     let bytes = clientBytes(client, detailsOf(this.engine, client))
     if (client === this.receiver) bytes += this.receivedBytes
     this.heldBytes += bytes - (this.held.get(client) ?? 0)

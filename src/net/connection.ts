@@ -22,6 +22,7 @@ export const PENDING_BYTES_MAX = 32 * 1024 * 1024
 /** Requests of one client are run for this long before others get their turn. */
 const TURN_MICROS_MAX = 1000
 const TAIL_GROWTH_EXACT_BYTES_MAX = 16 * 1024 * 1024
+const FAREWELL_SECONDS_MAX = 5
 const ERROR_TEXT_BYTES_MAX = 200
 
 /** Batches not in use. Usually there is one; serving a client while another is being served takes a second. */
@@ -108,7 +109,7 @@ export class Connection {
     engine.output.open(client)
     let result: ParseResult = Ready
     let count = 0
-    const until = engine.clock.monotonicMicros() + TURN_MICROS_MAX
+    let turnEnds = 0
     while (result === Ready && !client.suspended) {
       // Who has not authenticated is served one by one, since the limits change when it does.
       const ahead = client.conditions === 0 ? READ_AHEAD_MAX : 1
@@ -122,9 +123,13 @@ export class Connection {
       if (count > 1) batch.touch(bytes, count, engine.registry, client.db.keys)
       this.run(batch, count)
       engine.keyspace.hasher.forget()
-      if (result === Ready && parser.at < end && engine.clock.monotonicMicros() > until) {
-        this.yieldTurn(bytes, end)
-        break
+      if (result === Ready && parser.at < end) {
+        const now = engine.clock.monotonicMicros()
+        if (turnEnds === 0) turnEnds = now + TURN_MICROS_MAX
+        else if (now > turnEnds) {
+          this.yieldTurn(bytes, end)
+          break
+        }
       }
     }
     if (result === Invalid && !client.suspended) this.protocolError(bytes, end)
@@ -261,6 +266,7 @@ export interface BunSocket {
   terminate(): void
   pause(): void
   resume(): void
+  timeout(seconds: number): void
   readonly remoteAddress: string
   readonly remotePort?: number
   readonly localPort: number
@@ -290,6 +296,8 @@ export class SocketTransport implements Transport {
 
   end(): void {
     this.socket.end()
+    // A peer that never answers the farewell of TLS must not keep the socket.
+    this.socket.timeout(FAREWELL_SECONDS_MAX)
   }
 
   terminate(): void {

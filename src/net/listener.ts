@@ -63,6 +63,8 @@ export class Listener {
       port,
       // Else a wildcard address of IPv6 would take the port of IPv4 as well.
       ipv6Only: hostname.includes(":"),
+      // Who has sent all it wants to still gets its answers. (TLS has its own farewell.)
+      allowHalfOpen: tls === undefined,
       socket: tls === undefined ? this.handlers(undefined) : this.tlsHandlers(tls),
       ...(tls === undefined ? {} : { tls }),
     }
@@ -89,7 +91,7 @@ export class Listener {
     } catch {
       // Not there: the usual case.
     }
-    const server = Bun.listen<Connection | undefined>({ unix: path, socket: this.handlers(path) })
+    const server = Bun.listen<Connection | undefined>({ unix: path, allowHalfOpen: true, socket: this.handlers(path) })
     if (permissions !== 0) chmodSync(path, permissions)
     this.unixServers.push({ server, path })
   }
@@ -161,7 +163,8 @@ export class Listener {
         } else this.accept(socket, undefined)
       },
       timeout: socket => {
-        if (handshaking.delete(socket)) socket.terminate()
+        handshaking.delete(socket)
+        socket.terminate()
       },
       close: (socket, error) => {
         handshaking.delete(socket)
