@@ -222,7 +222,7 @@ export class BlockedClients implements Blocking, KeyListener {
     let place = queue.first
     while (place !== undefined && left-- > 0) {
       const { after, wait } = place
-      const address = queue.db.find(queue.key, 0, queue.key.length)
+      const address = this.addressOf(queue)
       // Once the key is used up, those further back need not be looked at.
       if (address === 0 && queue.needingKey === 0) return
       const type = address === 0 ? ValueType.None : queue.db.type(address)
@@ -235,6 +235,14 @@ export class BlockedClients implements Blocking, KeyListener {
       }
       place = after
     }
+  }
+
+  /** Address of the live record under a key, or 0. One past its time stays until somebody asks for it. */
+  private addressOf({ db, key }: KeyQueue): number {
+    const address = db.keys.find(key, 0, key.length)
+    if (address === 0) return 0
+    const expiry = db.keys.expiry(address)
+    return expiry !== 0 && expiry < this.engine.keyspace.now ? 0 : address
   }
 
   /** Runs the waiting command once more: it replies, or it blocks again. */
