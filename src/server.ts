@@ -129,7 +129,10 @@ export class Server {
     keyspace.events.onFieldExpired = (db, key, start, end, field, fieldStart, fieldEnd) => {
       engine.propagator.beside(db, 3).word("HDEL").arg(key, start, end).arg(field, fieldStart, fieldEnd)
     }
-    this.listener = new Listener(engine, { refusesStrangers: () => config.values.protectedMode && this.acl.isOpen })
+    this.listener = new Listener(engine, {
+      refusesStrangers: () => config.values.protectedMode && this.acl.isOpen,
+      certify: (client, name) => this.acl.certify(client, name),
+    })
     this.listening = new Listening(engine, this.listener)
     this.persistence = new Persistence({
       engine,

@@ -172,6 +172,16 @@ export class Acl implements Authenticator {
     return WRONG_PASSWORD
   }
 
+  /** Who has proved by a certificate to be `name` needs no password, if there is such a user and it is enabled. */
+  certify(client: Client, name: string): boolean {
+    const user = this.users.get(name)
+    if (user === undefined || !user.enabled) return false
+    this.strangers.delete(client)
+    this.adopt(client, user)
+    client.setCondition(ClientCondition.NeedsAuth, false)
+    return true
+  }
+
   welcome(client: Client): boolean {
     this.adopt(client, this.default)
     if (this.welcomesAll) this.strangers.delete(client)

@@ -170,6 +170,13 @@ export const SECTIONS = {
     }),
     directive("tls-ca-cert-dir", OPTIONAL_PATH, "", "Directory of such authorities.", { flags: ["volatile"] }),
     directive("tls-auth-clients", oneOf(["no", "yes", "optional"]), "yes", "Whether clients must show a certificate."),
+    directive(
+      "tls-auth-clients-user",
+      oneOf(["off", "CN"], { cn: "CN" }, ["off", "CN"]),
+      "off",
+      "As Redis 8.6: whether the common name in a client's certificate is the ACL user it begins as.",
+      HIDDEN,
+    ),
     directive("tls-replication", YES_NO, false, "Use TLS towards the primary."),
     directive("tls-cluster", YES_NO, false, "Use TLS between cluster nodes."),
     directive("tls-protocols", OPTIONAL_TEXT, "", "TLS versions, separated by spaces; empty means the default ones."),

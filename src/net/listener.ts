@@ -4,6 +4,7 @@
  */
 
 import { chmodSync, unlinkSync } from "node:fs"
+import { bytesOf, latin1 } from "../bytes/compare.ts"
 import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import { BatchPool, Connection, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
@@ -23,6 +24,8 @@ const PROTECTED_MODE_REPLY =
 export interface ListenerOptions {
   /** True when a stranger's connection must be refused: protected mode, and no password is set. */
   refusesStrangers: () => boolean
+  /** Logs a client in that has shown the certificate of this name (one character per byte); false: no such user. */
+  certify?: (client: Client, name: string) => boolean
 }
 
 /** A TLS handshake that takes longer is given up. */
@@ -160,7 +163,10 @@ export class Listener {
         if (!succeeded || !this.trusts(socket, tls)) {
           engine.log("verbose", `Error accepting a client connection: ${error?.message ?? "handshake failed"}`)
           socket.terminate()
-        } else this.accept(socket, undefined)
+        } else {
+          this.accept(socket, undefined)
+          this.certify(socket)
+        }
       },
       timeout: socket => {
         handshaking.delete(socket)
@@ -177,6 +183,17 @@ export class Listener {
   private trusts(socket: Socket, tls: TlsOptions): boolean {
     if (!tls.requestCert || socket.authorized) return true
     return !tls.rejectUnauthorized && socket.getPeerCertificate() === undefined
+  }
+
+  /** The user named in the certificate, if that is how clients log in. */
+  private certify(socket: Socket): void {
+    const client = socket.data?.client
+    if (client === undefined || this.engine.config.values.tlsAuthClientsUser !== "CN" || !socket.authorized) return
+    const name: unknown = socket.getPeerCertificate()?.subject?.CN
+    if (typeof name !== "string" || this.options.certify === undefined) return
+    if (!this.options.certify(client, latin1(bytesOf(name)))) {
+      this.engine.log("verbose", `TLS: there is no enabled user for the certificate of ${JSON.stringify(name)}`)
+    }
   }
 
   private accept(socket: Socket, unixPath: string | undefined): void {

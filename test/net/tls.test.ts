@@ -133,6 +133,30 @@ describe.skipIf(!opensslAvailable)("TLS", () => {
     expect(await served()).toEqual([true, true, true])
   })
 
+  test("tls-auth-clients-user: the name in the certificate is the user", async () => {
+    await using it = await start({
+      "tls-auth-clients": "optional",
+      "tls-auth-clients-user": "CN",
+      requirepass: "secret",
+    })
+    const whoami = async (tls: Bun.TLSOptions) => {
+      await using client = await Client.connect(it.tlsPort, { tls })
+      return await client.plain("ACL", "WHOAMI")
+    }
+    const noAuth = { error: "NOAUTH Authentication required." }
+    expect(await whoami(identified("client"))).toEqual(noAuth)
+    await it.server.execute("AUTH", "secret")
+    expect(await it.server.execute("ACL", "SETUSER", "client", "on", ">x", "+acl|whoami")).toBe("OK")
+    expect(await whoami(identified("client"))).toBe("client")
+    expect(await whoami(identified("renewed"))).toEqual(noAuth)
+    expect(await whoami(trusting())).toEqual(noAuth)
+    await it.server.execute("ACL", "SETUSER", "client", "off")
+    expect(await whoami(identified("client"))).toEqual(noAuth)
+    await it.server.execute("ACL", "SETUSER", "client", "on")
+    expect(await it.set("tls-auth-clients-user", "off")).toBe("OK")
+    expect(await whoami(identified("client"))).toEqual(noAuth)
+  })
+
   test("authorities in a directory, some files twice, some of other kinds", async () => {
     const folder = path("authorities")
     mkdirSync(folder)
