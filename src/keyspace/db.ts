@@ -100,17 +100,20 @@ export class Database {
     return removed
   }
 
-  /** Removes a key whose time is up, and tells of it. */
+  /**
+   * Removes a key whose time is up, and tells of it. Many may go at once, so the key is not copied: its bytes stay where they
+   * are until the next write to a map, and none comes before everybody has been told.
+   */
   expire(address: number): void {
-    const keys = this.keys
+    const { keys } = this
     keys.readKey(address)
-    const key = keys.keyBytes.slice(keys.keyStart, keys.keyEnd)
+    const { keyBytes, keyStart, keyEnd } = keys
     this.removeQuietly(address)
-    const events = this.keyspace.events
+    const { events } = this.keyspace
     events.expiredKeys++
-    events.onExpired(this, key, 0, key.length)
-    if (events.interested) events.onModified(this, key, 0, key.length)
-    events.notify(Notify.Expired, "expired", this, key, 0, key.length)
+    events.onExpired(this, keyBytes, keyStart, keyEnd)
+    if (events.interested) events.onModified(this, keyBytes, keyStart, keyEnd)
+    events.notify(Notify.Expired, "expired", this, keyBytes, keyStart, keyEnd)
   }
 
   /** What to do with an expired key that is met: true when it is to be served all the same. */

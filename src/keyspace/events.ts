@@ -43,7 +43,7 @@ export class KeyspaceEvents {
   onFlushed: (db: Database) => void = nothing
   onSwapped: (a: Database, b: Database) => void = nothing
   onNotify: (event: string, db: Database, key: Uint8Array, start: number, end: number) => void = nothing
-  /** A key went because its time was up: to be propagated as its deletion. The key's bytes are a copy. */
+  /** A key went because its time was up: to be propagated as its deletion. The key's bytes are borrowed. */
   onExpired: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   /** A field of the hash under a key went because its time was up: to be propagated as HDEL. All bytes are borrowed. */
   onFieldExpired: (
