@@ -186,6 +186,7 @@ export class ListChunks extends ListView {
         lpWriteEntry(chunk.bytes, at, value, start, end)
         this.shrink(chunk)
         this.bytes += chunk.bytes.length - before
+        if (size < behind - entry) this.compact(spanIndex, chunkIndex)
       } else lpWriteEntry(chunk.bytes, entry, value, start, end)
       return
     }
