@@ -7,7 +7,8 @@
  * about what waits: clients above it are kept in a set that the cron looks at, so that others cost nothing.
  *
  * The memory of clients is followed only while maxmemory-clients is set: those that send something are measured when it
- * arrives and again at the end of the tick, a part of the others by the cron. Before anybody is closed all are measured, largest go first.
+ * arrives and again at the end of the tick, a part of the others by the cron. Before anybody is closed all are measured;
+ * the largest go first.
  */
 
 import type { Client } from "./client.ts"
