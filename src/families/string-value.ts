@@ -14,7 +14,7 @@ import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
 import { EMBSTR_BYTES_MAX, Kind } from "../keyspace/kinds.ts"
 import type { Arguments } from "../resp/arguments.ts"
-import type { ByteMap } from "../structs/byte-map.ts"
+import { Blob, type ByteMap } from "../structs/byte-map.ts"
 
 const MINUS = 0x2d
 const ZERO = 0x30
@@ -72,8 +72,26 @@ export function storeArgument(db: Database, args: Arguments, keyIndex: number, i
   const { bytes, starts, ends } = args
   const start = starts[index]!
   const end = ends[index]!
+  const taken = args.takeOver(index)
+  if (taken !== undefined) {
+    storeTaken(db, args, keyIndex, taken, expiry)
+    return
+  }
   putString(db, bytes, starts[keyIndex]!, ends[keyIndex]!, kindOfText(bytes, start, end), end - start, expiry)
   copyBytes(bytes, start, end, db.keys.valueBytes, db.keys.valueStart)
+}
+
+/** Stores a large argument without copying it: what it came in becomes the value. */
+function storeTaken(db: Database, args: Arguments, keyIndex: number, value: Uint8Array, expiry: number): void {
+  const { keys } = db
+  const start = args.starts[keyIndex]!
+  const end = args.ends[keyIndex]!
+  const found = keys.find(args.bytes, start, end)
+  // A container must be handed to the lazy free queue, which replacing it would not do.
+  if (found !== 0 && keys.type(found) > Kind.StringRaw) db.removeQuietly(found)
+  const blob = new Blob(value, value.length, db.keyspace.heap.epoch)
+  keys.putObject(args.bytes, start, end, Kind.StringRaw, blob, expiry)
+  if (found === 0) notifyNew(db, args.bytes, start, end)
 }
 
 /**

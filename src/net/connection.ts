@@ -3,8 +3,8 @@
  *
  *   chunk ──▶ [tail of an unfinished request + chunk] ──▶ parser ──▶ engine.execute … ──▶ tail kept
  *
- * A chunk that holds whole requests is parsed where it lies. Only an unfinished request is copied, into `tail`, which
- * grows at most to twice what has really been received.
+ * A chunk that holds whole requests is parsed where it lies. Only an unfinished request is copied, into `tail`: of the
+ * announced size at once, since untouched memory costs nothing (the kernel commits what has really been received).
  *
  * Backpressure: a client whose replies pile up beyond PENDING_BYTES_MAX is not read from until they have drained. Some
  * clients send a whole pipeline before they read anything; if one makes no progress for a while it is read on after all, so
@@ -21,7 +21,6 @@ import { Empty, Invalid, type ParseResult, Ready } from "../resp/request-parser.
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024
 /** Requests of one client are run for this long before others get their turn. */
 const TURN_MICROS_MAX = 1000
-const TAIL_GROWTH_EXACT_BYTES_MAX = 16 * 1024 * 1024
 const FAREWELL_SECONDS_MAX = 5
 const ERROR_TEXT_BYTES_MAX = 200
 
@@ -121,7 +120,11 @@ export class Connection {
         if (result === Ready) count++
       } while (result === Empty || (result === Ready && count < ahead))
       if (count > 1) batch.touch(bytes, count, engine.registry, client.db.keys)
+      // A request that has the buffer to itself, as very long ones do, may leave its bytes where they are.
+      const first = tables[0]!
+      first.isLast = count === 1 && starts[0] === 0 && parser.at === end
       this.run(batch, count)
+      first.isLast = false
       engine.keyspace.hasher.forget()
       if (result === Ready && parser.at < end) {
         const now = engine.clock.monotonicMicros()
@@ -186,11 +189,11 @@ export class Connection {
       return
     }
     const length = end - from
-    const wanted = parser.midway ? Math.min(parser.needed - from, TAIL_GROWTH_EXACT_BYTES_MAX) : length
+    const wanted = parser.midway ? parser.needed - from : length
     // A buffer that begins with this request and has room for the rest can go on serving.
     if (from === 0 && bytes.length >= wanted) this.tail = bytes
     else {
-      const tail = Buffer.allocUnsafeSlow(Math.max(length, wanted))
+      const tail = tailOf(length, wanted)
       tail.set(bytes.subarray(from, end))
       this.tail = tail
     }
@@ -226,12 +229,7 @@ export class Connection {
     }
     const length = this.tailEnd + chunk.length
     if (length > this.tail.length) {
-      const announced = parser.midway ? parser.needed : 0
-      const room =
-        announced <= TAIL_GROWTH_EXACT_BYTES_MAX
-          ? Math.max(length, announced, parser.midway ? 0 : this.tailEnd * 2)
-          : Math.max(length, Math.min(announced, this.tail.length * 2))
-      const tail = Buffer.allocUnsafeSlow(room)
+      const tail = tailOf(length, parser.midway ? parser.needed : this.tailEnd * 2)
       tail.set(this.tail.subarray(0, this.tailEnd))
       this.tail = tail
     }
@@ -315,4 +313,13 @@ export class SocketTransport implements Transport {
 
 function address(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** A buffer for at least `length` bytes, and for `wanted` if the system grants that much address space. */
+function tailOf(length: number, wanted: number): Buffer {
+  try {
+    return Buffer.allocUnsafeSlow(Math.max(length, wanted))
+  } catch {
+    return Buffer.allocUnsafeSlow(length * 2)
+  }
 }

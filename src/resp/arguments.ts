@@ -7,6 +7,9 @@
 import { bytesOf, copyOf, equalsIgnoreCase, latin1, utf8 } from "../bytes/compare.ts"
 import { parseInt64, parseSafeInteger } from "../bytes/int64.ts"
 
+/** Copying less than this costs less than keeping the rest of the buffer alive. */
+const TAKEN_OVER_BYTES_MIN = 1024 * 1024
+
 export class Arguments {
   /** The buffer all offsets refer to; borrowed. */
   bytes: Uint8Array = new Uint8Array(0)
@@ -16,6 +19,8 @@ export class Arguments {
   /** Where the request stands as RESP arrays of bulks in `bytes`, for verbatim propagation; -1 when it does not. */
   frameStart = -1
   frameEnd = -1
+  /** True when nobody needs the buffer after this request: then a large argument may be kept where it is (`takeOver`). */
+  isLast = false
 
   /** Adds an argument at [start, end). */
   push(start: number, end: number): void {
@@ -58,6 +63,12 @@ export class Arguments {
   /** A copy of the argument's bytes. */
   copy(i: number): Uint8Array<ArrayBuffer> {
     return copyOf(this.bytes, this.starts[i]!, this.ends[i]!)
+  }
+
+  /** The argument's bytes for good, without copying: only of large arguments, in a buffer that serves no other request. */
+  takeOver(i: number): Uint8Array | undefined {
+    if (!this.isLast || this.ends[i]! - this.starts[i]! < TAKEN_OVER_BYTES_MIN) return undefined
+    return this.bytes.subarray(this.starts[i]!, this.ends[i]!)
   }
 
   /** Argument with one character per byte. */
