@@ -156,7 +156,7 @@ export class Output {
       this.bytesOut += taken
     }
     if (start + taken < end) {
-      const rest = bytes.slice(start + taken, end)
+      const rest = this.writer.letsGo ? bytes.subarray(start + taken, end) : bytes.slice(start + taken, end)
       client.pending.push(rest)
       client.pendingBytes += rest.length
       this.onQueued(client)

@@ -90,7 +90,7 @@ export class PubSub {
   publish(channel: Uint8Array, message: Uint8Array): number {
     let receivers = this.deliver(this.channels.get(latin1(channel)), "message", [channel, message])
     for (const { bytes, subscribers } of this.patterns.values()) {
-      if (!globMatch(bytes, 0, bytes.length, channel, 0, channel.length) && !isStar(bytes)) continue
+      if (!globMatch(bytes, 0, bytes.length, channel, 0, channel.length)) continue
       receivers += this.deliver(subscribers, "pmessage", [bytes, channel, message])
     }
     return receivers
@@ -103,7 +103,7 @@ export class PubSub {
   /** Names of channels with subscribers, those that match a pattern if there is one. */
   names(of: ReadonlyMap<string, unknown>, pattern: Uint8Array | undefined): string[] {
     const names = [...of.keys()]
-    if (pattern === undefined || isStar(pattern)) return names
+    if (pattern === undefined) return names
     return names.filter(name => globMatch(pattern, 0, pattern.length, latin1Bytes(name), 0, name.length))
   }
 
@@ -190,9 +190,4 @@ export class PubSub {
     for (const part of parts) encoder.bulk(part, 0, part.length)
     return encoder.bytes.slice(0, encoder.at)
   }
-}
-
-/** The one pattern that also matches the empty name. */
-function isStar(pattern: Uint8Array): boolean {
-  return pattern.length === 1 && pattern[0] === 42
 }

@@ -19,6 +19,8 @@ import { Arguments } from "../resp/arguments.ts"
 import { Empty, Invalid, type ParseResult, Ready } from "../resp/request-parser.ts"
 
 export const PENDING_BYTES_MAX = 32 * 1024 * 1024
+/** Bytes of a long request that are read before others get their turn. */
+const UNBROKEN_BYTES_MAX = 2 * 1024 * 1024
 /** Requests of one client are run for this long before others get their turn. */
 const TURN_MICROS_MAX = 1000
 const FAREWELL_SECONDS_MAX = 5
@@ -47,6 +49,8 @@ export class Connection {
   private tail: Uint8Array | undefined
   private tailEnd = 0
   private serving = false
+  /** Bytes of one request received without a break. */
+  private unbroken = 0
   /** More requests are here than one turn may take: the rest comes after other clients. Meanwhile nothing is read. */
   private waitsForTurn = false
   /** The peer has ended its side while requests waited for their turn. */
@@ -79,7 +83,19 @@ export class Connection {
       return
     }
     this.append(chunk)
+    this.unbroken += chunk.length
+    if (this.unbroken >= UNBROKEN_BYTES_MAX) this.takeBreath()
     if (!client.suspended) this.resume()
+  }
+
+  /** The runtime reads on as long as there is more: who sends a lot at once is stopped now and then, for others' sake. */
+  private takeBreath(): void {
+    const { client } = this
+    this.unbroken = 0
+    client.transport?.pause()
+    setImmediate(() => {
+      if (!client.gone && !client.overfull && !this.waitsForTurn) client.transport?.resume()
+    })
   }
 
   /** The peer has no more to say; what it asked is answered, then we part. */
@@ -122,7 +138,7 @@ export class Connection {
       if (count > 1) batch.touch(bytes, count, engine.registry, client.db.keys)
       // A request that has the buffer to itself, as very long ones do, may leave its bytes where they are.
       const first = tables[0]!
-      first.isLast = count === 1 && starts[0] === 0 && parser.at === end
+      first.isLast = count === 1 && first.frameStart === 0 && parser.at === end
       this.run(batch, count)
       first.isLast = false
       engine.keyspace.hasher.forget()

@@ -32,10 +32,15 @@ export class ReplyWriter {
     if (this.at + count > this.bytes.length) this.grow(count)
   }
 
+  /** True when the buffer has grown so large that `reset` will give it up: until then parts of it may be kept as they are. */
+  get letsGo(): boolean {
+    return this.bytes.length > KEPT_BYTES_MAX
+  }
+
   /** Empties the buffer. */
   reset(): void {
     this.at = 0
-    if (this.bytes.length > KEPT_BYTES_MAX) this.bytes = uncleared(INITIAL_BYTES)
+    if (this.letsGo) this.bytes = uncleared(INITIAL_BYTES)
   }
 
   ok(): void {
