@@ -56,8 +56,9 @@ export function pubsubCommands(of: () => Engine): readonly CommandSpec[] {
   const handle = engineHandlers(of)
   const subscribing = (kind: SubscriptionKind) =>
     handle((call, engine, client) => {
-      // Inside a transaction the connection cannot turn into a stream of messages for RESP2: it would lose its replies.
-      if (client.denyBlocking && client.protocol === 2) {
+      // Who may not wait expects one reply to each command. In a transaction subscribing is allowed of old, but for shards.
+      const inTransaction = (client.conditions & ClientCondition.InTransaction) !== 0
+      if (client.denyBlocking && (!inTransaction || kind === "shards")) {
         call.reply.error(`ERR ${call.command.fullName.toUpperCase()} isn't allowed for a DENY BLOCKING client`)
         return
       }
@@ -67,7 +68,7 @@ export function pubsubCommands(of: () => Engine): readonly CommandSpec[] {
     handle((call, engine, client) => engine.pubsub.unsubscribe(client, kind, namesFrom(call)))
   const counting = (kind: "channels" | "shards") =>
     handle(({ args, reply }, engine) => {
-      reply.map(args.count - 2)
+      reply.array((args.count - 2) * 2)
       for (let i = 2; i < args.count; i++) {
         reply.bulk(args.bytes, args.start(i), args.end(i))
         reply.integer(engine.pubsub[kind].get(args.latin1(i))?.size ?? 0)

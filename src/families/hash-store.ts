@@ -476,6 +476,13 @@ export class OpenHash {
       : keys.put(keyBytes, keyStart, keyEnd, Kind.HashPacked, size, 0)
     this.step = 2
     this.refresh()
+    this.noteNew()
+  }
+
+  /** After the key has been made. */
+  private noteNew(): void {
+    const { db, keyBytes, keyStart, keyEnd } = this
+    db.keyspace.events.notify(Notify.New, "new", db, keyBytes, keyStart, keyEnd)
   }
 
   private createEmpty(): void {
@@ -551,6 +558,7 @@ export class OpenHash {
     if (this.address === 0) {
       this.address = db.keys.putObject(keyBytes, keyStart, keyEnd, Kind.HashTable, table, 0)
       this.table = table
+      this.noteNew()
       return
     }
     const { bytes: b, step } = this
