@@ -60,7 +60,7 @@ export class Tracking implements KeyListener {
   constructor(engine: Engine) {
     this.engine = engine
     engine.keyListeners.add(this)
-    engine.clients.onGone.push(client => this.gone(client))
+    engine.clients.onGone.push(client => this.disable(client))
     engine.onReset.push(client => this.disable(client))
     engine.onTickEnd.push(() => this.broadcast())
     const { afterCommand } = engine
@@ -262,22 +262,5 @@ export class Tracking implements KeyListener {
     }
     engine.output.send(target, encoder.bytes.slice(0, encoder.at))
     engine.wakeTick()
-  }
-
-  private gone(client: Client): void {
-    this.disable(client)
-    for (const other of this.tracking) {
-      if (other.tracking!.redirect !== client.id) continue
-      other.tracking!.broken = true
-      if (other.protocol !== 3) continue
-      const { encoder } = this
-      encoder.reset()
-      encoder.resp3 = true
-      encoder.push(2)
-      encoder.bulkText("tracking-redir-broken")
-      encoder.integer(client.id)
-      this.engine.output.send(other, encoder.bytes.slice(0, encoder.at))
-      this.engine.wakeTick()
-    }
   }
 }

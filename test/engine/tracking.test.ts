@@ -120,6 +120,8 @@ describe.each(targets)("client-side caching (%s)", target => {
     await reader.plain("GET", "a")
     await reader.plain("SET", "a", "2")
     expect(await push(reader)).toEqual(["tracking-redir-broken", id])
+    await reader.plain("PING")
+    expect(reader.unread.pushes).toBe(0)
   })
 
   test.each([
