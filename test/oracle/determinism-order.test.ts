@@ -47,3 +47,28 @@ test("a swapped-in key past its time is deleted when it is asked for, not for th
     "DEL k",
   ])
 })
+
+test("a consumer that is made without being given anything is in the file", async () => {
+  await using dir = new TempDir()
+  await using server = await createServer({ config: { appendonly: "yes", dir: dir.path } })
+  for (const line of [
+    "XADD s 1-1 f v",
+    "XGROUP CREATE s g $",
+    "XREADGROUP GROUP g reader STREAMS s >",
+    "XREADGROUP GROUP g rereader STREAMS s 0",
+    "XCLAIM s g claimer 0 1-1",
+    "XAUTOCLAIM s g taker 0 -",
+    "XREADGROUP GROUP g reader STREAMS s >",
+  ]) {
+    await server.execute(...line.split(" "))
+  }
+  expect(commandsIn(dir.join("appendonlydir/database.aof.1.incr.aof"))).toEqual([
+    "SELECT 0",
+    "XADD s 1-1 f v",
+    "XGROUP CREATE s g $",
+    "XGROUP CREATECONSUMER s g reader",
+    "XGROUP CREATECONSUMER s g rereader",
+    "XGROUP CREATECONSUMER s g claimer",
+    "XGROUP CREATECONSUMER s g taker",
+  ])
+})
