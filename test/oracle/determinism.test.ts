@@ -254,6 +254,8 @@ async function describeKey(client: Client, key: Uint8Array): Promise<string | un
   const parts = [`expires ${await client.plain("PEXPIRETIME", key)}`]
   const type = String(await client.plain("TYPE", key))
   if (type === "none") return undefined
+  // A string is told by its value: what INCRBYFLOAT made of it was SET again.
+  parts.push(type === "string" ? type : String(await client.plain("OBJECT", "ENCODING", key)))
   const read = async (...command: Arg[]) => parts.push(formatReply(await client.raw(...command)))
   if (type === "string") await read("GET", key)
   else if (type === "list") await read("LRANGE", key, 0, -1)
@@ -271,7 +273,7 @@ async function describeKey(client: Client, key: Uint8Array): Promise<string | un
     await read("XRANGE", key, "-", "+")
     // When a consumer was last seen is not in the file.
     parts.push(formatReply(await client.raw("XINFO", "STREAM", key, "FULL", "COUNT", 0)).replace(TIMES_SEEN, ""))
-    parts[2] = parts[2]!.replace(RADIX_TREE, "")
+    parts[3] = parts[3]!.replace(RADIX_TREE, "")
   }
   return parts.join("\n    ")
 }
