@@ -172,7 +172,10 @@ export class RegisteredCommand {
   readonly arity: number
   /** See `Flag`. */
   readonly flagBits: number
-  /** Takes the same short time whenever it runs: flagged fast, or O(1) by its facts (Redis does not flag SET, say). */
+  /**
+   * Takes the same short time whenever it runs: flagged fast, or O(1) by its facts (Redis does not flag SET, say). Not so
+   * what administrators do.
+   */
   readonly isCheap: boolean
   /** See `ACL_CATEGORIES`. */
   readonly categoryBits: number
@@ -187,6 +190,7 @@ export class RegisteredCommand {
   readonly subcommands: readonly RegisteredCommand[]
   private readonly subcommandTable: NameTable | undefined
 
+  /** Calls that ran to their end; one that waits is counted when it has its reply. */
   calls = 0
   /** Microseconds spent in the handler. */
   usec = 0
@@ -194,6 +198,8 @@ export class RegisteredCommand {
   failedCalls = 0
   /** Calls that a gate or the arity check turned away. */
   rejectedCalls = 0
+  /** A duration is known since the statistics were last reset. */
+  wasTimed = false
 
   constructor(spec: CommandSpec, parent: RegisteredCommand | undefined, all: RegisteredCommand[]) {
     this.spec = spec
@@ -204,7 +210,8 @@ export class RegisteredCommand {
     this.arity = spec.arity
     this.keys = parseKeySpecs(spec.keys)
     this.flagBits = flagBitsOf(spec, this.keys)
-    this.isCheap = (this.flagBits & Flag.Fast) !== 0 || spec.complexity.startsWith("O(1)")
+    this.isCheap =
+      (this.flagBits & Flag.Fast) !== 0 || (spec.complexity.startsWith("O(1)") && (this.flagBits & Flag.Admin) === 0)
     this.categoryBits = categoryBitsOf(spec, this.flagBits)
     this.firstKey = this.keys.firstKey
     this.lastKey = this.keys.lastKey
@@ -237,6 +244,7 @@ export class RegisteredCommand {
     this.usec = 0
     this.failedCalls = 0
     this.rejectedCalls = 0
+    this.wasTimed = false
   }
 }
 

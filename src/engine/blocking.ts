@@ -154,6 +154,8 @@ export class BlockedClients implements Blocking, KeyListener {
     }
     const wait = new Wait(client, call.command, call.args.clone(), deadlineMs, timedOut)
     for (const i of keys) this.queueFor(wait, call.db, call.args, i)
+    // Whoever runs the command counts it now: it counts when it is over.
+    call.command.calls--
     client.waiting = wait
     client.blocked = true
     client.suspended = true
@@ -253,9 +255,13 @@ export class BlockedClients implements Blocking, KeyListener {
     const before = output.open(client)
     wait.isRerunning = true
     wait.blocksAgain = false
+    const { rejectedCalls } = wait.command
     engine.dispatcher.retry(client, wait.command, wait.args)
     wait.isRerunning = false
-    if (!wait.blocksAgain) this.finish(wait)
+    if (!wait.blocksAgain) {
+      if (wait.command.rejectedCalls === rejectedCalls) wait.command.calls++
+      this.finish(wait)
+    }
     output.open(before)
   }
 
@@ -309,6 +315,7 @@ export class BlockedClients implements Blocking, KeyListener {
     const isSilent = (wait.client.conditions & ClientCondition.Silent) !== 0
     const before = output.open(isSilent ? undefined : wait.client)
     write(output.writer)
+    wait.command.calls++
     this.finish(wait)
     output.open(before)
   }

@@ -52,7 +52,7 @@ export class Caller {
     const replyAt = reply.at
     const dirty = events.dirty
     const outerReplaced = propagator.replaced
-    const timed = this.timesAll || !command.isCheap || command.calls === 0 || ++this.untimed >= TIMED_ONE_IN
+    const timed = this.timesAll || !command.isCheap || !command.wasTimed || ++this.untimed >= TIMED_ONE_IN
     const startedAt = timed ? engine.clock.monotonicMicros() : 0
     this.depth++
     propagator.open()
@@ -85,6 +85,12 @@ export class Caller {
     retrying: boolean,
   ): void {
     const usec = this.engine.clock.monotonicMicros() - startedAt
+    command.wasTimed = true
+    // What came before a wait is forgotten: a call that waits is counted when it is over.
+    if (client.blocked && !retrying) {
+      this.engine.onTimed(client, command, args, usec, retrying)
+      return
+    }
     const sampled = command.isCheap && !this.timesAll && this.untimed >= TIMED_ONE_IN
     if (sampled) {
       // Stands for the untimed ones before it as well; they were fast commands all, of one mix or another.

@@ -98,6 +98,7 @@ export class Observer {
     })
     config.onChange("latency-tracking", on => {
       if (!on) this.histograms.length = 0
+      else for (const command of engine.registry.all) command.wasTimed = false
       return undefined
     })
   }
@@ -165,7 +166,7 @@ export class Observer {
   ): void {
     if (this.monitors.size > 0 && !retrying) this.monitors.feed(client, command, args)
     this.longestMicros = Math.max(this.longestMicros, micros)
-    if (this.engine.config.values.latencyTracking && !retrying) {
+    if (this.engine.config.values.latencyTracking && (!client.blocked || retrying)) {
       let histogram = this.histograms[command.id]
       if (histogram === undefined) {
         histogram = new Histogram()

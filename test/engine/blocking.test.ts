@@ -412,3 +412,43 @@ describe("streams", () => {
     for (const client of [...group, ...plain, ...later]) client.close()
   })
 })
+
+test("a call that waits is counted when it is over, and how long it took", async () => {
+  await using server = await createServer()
+  const { engine } = server.server
+  const { registry } = engine
+  const blpop = registry.find("blpop")!
+  await using waiter = await Client.connect(server.port)
+  await using other = await Client.connect(server.port)
+  const id = String(await waiter.plain("CLIENT", "ID"))
+  const begin = async (): Promise<void> => {
+    waiter.sendCommand("BLPOP", "k", "0")
+    await until(() => engine.blocking.size === 1, { what: "the client to wait" })
+  }
+  const counts = () => [blpop.calls, blpop.rejectedCalls, blpop.failedCalls]
+  await begin()
+  expect(counts()).toEqual([0, 0, 0])
+  expect(blpop.usec).toBe(0)
+  expect(String(await other.plain("INFO", "latencystats"))).not.toContain("blpop")
+  await other.plain("SET", "k", "of another type")
+  await other.plain("DEL", "k")
+  expect(counts()).toEqual([0, 0, 0])
+  await other.plain("RPUSH", "k", "v")
+  await waiter.readReply()
+  expect(counts()).toEqual([1, 0, 0])
+  expect(blpop.usec).toBeGreaterThan(0)
+  expect(String(await other.plain("INFO", "latencystats"))).toContain("blpop")
+  await begin()
+  await other.plain("CLIENT", "UNBLOCK", id)
+  await waiter.readReply()
+  expect(counts()).toEqual([2, 0, 0])
+  await begin()
+  await other.plain("CLIENT", "UNBLOCK", id, "ERROR")
+  await waiter.readReply()
+  expect(counts()).toEqual([3, 0, 1])
+  await begin()
+  await other.plain("ACL", "SETUSER", "default", "-blpop")
+  await other.plain("RPUSH", "k", "v")
+  expect(await waiter.readReply()).toMatchObject({ type: "error" })
+  expect(counts()).toEqual([3, 1, 1])
+})

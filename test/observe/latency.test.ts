@@ -79,3 +79,18 @@ test("MEMORY", async () => {
   expect(stats[names.indexOf("keys.count") * 2 + 1]).toBeGreaterThan(0)
   expect(String(await client.plain("MEMORY", "MALLOC-STATS"))).toContain("Record heap")
 })
+
+test("histograms of commands begin with the first call, also after they were off or reset", async () => {
+  await using own = await createServer()
+  await using caller = await Client.connect(own.port)
+  const histograms = async () => (await caller.plain("LATENCY", "HISTOGRAM", "set", "config")) as unknown[]
+  for (let i = 0; i < 3; i++) await caller.plain("SET", "a", "b")
+  await caller.plain("CONFIG", "SET", "latency-tracking", "no")
+  await caller.plain("SET", "a", "b")
+  expect(await histograms()).toEqual([])
+  await caller.plain("CONFIG", "SET", "latency-tracking", "yes")
+  await caller.plain("SET", "a", "b")
+  expect(await histograms()).toContain("set")
+  await caller.plain("CONFIG", "RESETSTAT")
+  expect(await histograms()).toEqual(["config|resetstat", ["calls", 1, "histogram_usec", expect.any(Array)]])
+})
