@@ -1,12 +1,13 @@
 /**
- * WAITAOF: waits until what a client has written is safe on this server's disk and on those of replicas.
+ * WAIT and WAITAOF: wait until replicas have what a client has written, or until it is safe on disks.
  *
- * Who keeps the data safe says how far that has got (`local`, `replicas`), and calls `advanced` when it is further. What is
- * waited for is everything propagated up to the request, whoever wrote it: never less than the client's own writes.
+ * Who replicates or keeps the data safe says how far that has got (`local`, `receivedBy`, `syncedBy`), and calls `advanced`
+ * when it is further. What is waited for is everything propagated up to the request, whoever wrote it: never less than the
+ * client's own writes.
  */
 
 import type { Call } from "../command/context.ts"
-import { NOT_POSITIVE, TIMEOUT_NEGATIVE } from "../command/errors.ts"
+import { NOT_INTEGER, NOT_POSITIVE, TIMEOUT_NEGATIVE } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
@@ -20,16 +21,23 @@ export interface LocalFile {
   readonly syncedBytes: number
 }
 
+interface Target {
+  /** Byte of the append-only file, and offset of replication. */
+  localOffset: number
+  offset: number
+}
+
 export class Acknowledgements {
   /** The append-only file, while there is one. */
   local: LocalFile | undefined
-  /** How many replicas have on disk what was propagated until `offset` (as `replicaOffset` gave it). */
-  replicas: (offset: number) => number = () => 0
+  /** How many replicas have what was propagated until `offset` (as `replicaOffset` gave it), and have it on disk. */
+  receivedBy: (offset: number) => number = () => 0
+  syncedBy: (offset: number) => number = () => 0
   /** Where replication stands, with what this tick has propagated so far. */
   replicaOffset: () => number = () => 0
 
   private readonly engine: Engine
-  private readonly targets = new Map<Client, { local: number; replicas: number }>()
+  private readonly targets = new Map<Client, Target>()
 
   constructor(engine: Engine) {
     this.engine = engine
@@ -41,32 +49,67 @@ export class Acknowledgements {
     if (this.targets.size > 0) this.engine.blocking.retryKeyless()
   }
 
-  wait(call: Call, client: Client, local: number, replicas: number, deadlineMs: number): void {
-    let target = call.retrying ? this.targets.get(client) : undefined
-    if (target === undefined) {
-      const pending = this.engine.propagator.writer.at
-      target = { local: (this.local?.takenBytes ?? 0) + pending, replicas: this.replicaOffset() }
-    }
-    const { local: localOffset, replicas: replicaOffset } = target
-    const locals = () => (this.local !== undefined && this.local.syncedBytes >= localOffset ? 1 : 0)
-    const answer = (reply: ReplyWriter) => {
-      this.targets.delete(client)
+  /** WAIT: until `wanted` replicas have it. */
+  waitReceived(call: Call, client: Client, wanted: number, deadlineMs: number): void {
+    const { offset } = this.targetOf(call, client)
+    const received = () => this.receivedBy(offset)
+    this.wait(call, client, deadlineMs, received() >= wanted, reply => reply.integer(received()))
+  }
+
+  /** WAITAOF: until it is on `local` disks of this server and on those of `replicas`. */
+  waitSynced(call: Call, client: Client, local: number, replicas: number, deadlineMs: number): void {
+    const { localOffset, offset } = this.targetOf(call, client)
+    const here = () => (this.local !== undefined && this.local.syncedBytes >= localOffset ? 1 : 0)
+    const there = () => this.syncedBy(offset)
+    this.wait(call, client, deadlineMs, here() >= local && there() >= replicas, reply => {
       reply.array(2)
-      reply.integer(locals())
-      reply.integer(this.replicas(replicaOffset))
+      reply.integer(here())
+      reply.integer(there())
+    })
+  }
+
+  /** What is waited for: as things stood when the command came. */
+  private targetOf(call: Call, client: Client): Target {
+    const known = call.retrying ? this.targets.get(client) : undefined
+    if (known !== undefined) return known
+    const pending = this.engine.propagator.writer.at
+    const target = { localOffset: (this.local?.takenBytes ?? 0) + pending, offset: this.replicaOffset() }
+    if (!client.denyBlocking) this.targets.set(client, target)
+    return target
+  }
+
+  private wait(
+    call: Call,
+    client: Client,
+    deadlineMs: number,
+    met: boolean,
+    answer: (reply: ReplyWriter) => void,
+  ): void {
+    const end = (reply: ReplyWriter) => {
+      this.targets.delete(client)
+      answer(reply)
     }
-    if ((locals() >= local && this.replicas(replicaOffset) >= replicas) || client.denyBlocking) {
-      answer(call.reply)
-      return
-    }
-    this.targets.set(client, target)
-    call.blocking.block(call, [], deadlineMs, answer)
+    if (met || client.denyBlocking) end(call.reply)
+    else call.blocking.block(call, [], deadlineMs, end)
   }
 }
 
 export function acknowledgementCommands(of: () => Engine): readonly CommandSpec[] {
   const on = engineHandlers(of)
   return [
+    {
+      name: "wait",
+      since: "3.0.0",
+      group: "generic",
+      arity: 3,
+      flags: "blocking",
+      categories: "connection -keyspace",
+      tips: "request_policy:all_shards response_policy:agg_min",
+      syntax: "numreplicas:integer timeout:integer",
+      summary: "Waits until replicas have the writes of this connection.",
+      complexity: "O(1)",
+      run: on(wait),
+    },
     {
       name: "waitaof",
       since: "7.2.0",
@@ -83,8 +126,36 @@ export function acknowledgementCommands(of: () => Engine): readonly CommandSpec[
   ]
 }
 
-function waitaof(call: Call, engine: Engine, client: Client): void {
+function wait(call: Call, engine: Engine, client: Client): void {
   const { args, reply } = call
+  if (engine.config.values.replicaof !== undefined) {
+    reply.error(
+      "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured " +
+        "to be writable (which is not the default) writes to replicas are just local and are not propagated.",
+    )
+    return
+  }
+  const wanted = args.int64(1)
+  if (wanted === undefined) {
+    reply.error(NOT_INTEGER)
+    return
+  }
+  const deadlineMs = deadlineOf(call, 2)
+  if (!Number.isNaN(deadlineMs)) engine.acknowledgements.waitReceived(call, client, Number(wanted), deadlineMs)
+}
+
+/** The time at which waiting ends, 0 for never; NaN when the argument is refused and the error is written. */
+function deadlineOf({ args, now, reply }: Call, index: number): number {
+  const timeoutMs = args.int64(index)
+  if (timeoutMs === undefined) reply.error("ERR timeout is not an integer or out of range")
+  else if (timeoutMs < 0) reply.error(TIMEOUT_NEGATIVE)
+  else if (typeof timeoutMs === "bigint") reply.error("ERR timeout is out of range")
+  else return timeoutMs === 0 ? 0 : now + timeoutMs
+  return Number.NaN
+}
+
+function waitaof(call: Call, engine: Engine, client: Client): void {
+  const { reply } = call
   const { values } = engine.config
   const local = call.integer(1)
   if (Number.isNaN(local)) return
@@ -98,11 +169,9 @@ function waitaof(call: Call, engine: Engine, client: Client): void {
     reply.error(NOT_POSITIVE)
     return
   }
-  const timeoutMs = args.int64(3)
-  if (timeoutMs === undefined) reply.error("ERR timeout is not an integer or out of range")
-  else if (timeoutMs < 0) reply.error(TIMEOUT_NEGATIVE)
-  else if (typeof timeoutMs === "bigint") reply.error("ERR timeout is out of range")
-  else if (values.replicaof !== undefined) {
+  const deadlineMs = deadlineOf(call, 3)
+  if (Number.isNaN(deadlineMs)) return
+  if (values.replicaof !== undefined) {
     reply.error(
       "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and " +
         "are not propagated.",
@@ -110,7 +179,6 @@ function waitaof(call: Call, engine: Engine, client: Client): void {
   } else if (local > 0 && !values.appendonly) {
     reply.error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.")
   } else {
-    const deadlineMs = timeoutMs === 0 ? 0 : call.now + timeoutMs
-    engine.acknowledgements.wait(call, client, local, replicas, deadlineMs)
+    engine.acknowledgements.waitSynced(call, client, local, replicas, deadlineMs)
   }
 }

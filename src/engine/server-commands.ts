@@ -1,7 +1,7 @@
 /** Commands about the server as a whole: its clock, its end, its role, its modules (none), and a drawing. */
 
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, SYNTAX, TIMEOUT_NEGATIVE } from "../command/errors.ts"
+import { SYNTAX } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { BUNDIS_VERSION } from "../version.ts"
@@ -141,19 +141,6 @@ export function serverCommands(of: () => Engine, lastSave?: () => number): reado
       complexity: "O(1)",
       run: on(time),
     },
-    {
-      name: "wait",
-      since: "3.0.0",
-      group: "generic",
-      arity: 3,
-      flags: "blocking",
-      categories: "connection -keyspace",
-      tips: "request_policy:all_shards response_policy:agg_min",
-      syntax: "numreplicas:integer timeout:integer",
-      summary: "Waits until replicas have the writes of this connection.",
-      complexity: "O(1)",
-      run: wait,
-    },
   ]
 }
 
@@ -170,30 +157,6 @@ function role({ reply }: Call): void {
   reply.bulkText("master")
   reply.integer(0)
   reply.array(0)
-}
-
-/** Without replication nobody ever acknowledges anything. */
-function wait(call: Call): void {
-  const { args, reply } = call
-  const wanted = args.int64(1)
-  if (wanted === undefined) {
-    reply.error(NOT_INTEGER)
-    return
-  }
-  const timeoutMs = args.int64(2)
-  if (timeoutMs === undefined) {
-    reply.error("ERR timeout is not an integer or out of range")
-    return
-  }
-  if (timeoutMs < 0) {
-    reply.error(TIMEOUT_NEGATIVE)
-    return
-  }
-  if (wanted <= 0 || call.client.denyBlocking) reply.integer(0)
-  else {
-    const deadline = timeoutMs === 0 ? 0 : call.now + Number(timeoutMs)
-    call.blocking.block(call, [], deadline, late => late.integer(0))
-  }
 }
 
 function noModules({ reply }: Call): void {

@@ -366,6 +366,37 @@ describe("WAITAOF", () => {
   })
 })
 
+describe("WAIT", () => {
+  test("waits for replicas, as many as there are", async () => {
+    await using server = await createServer()
+    const { engine } = server.server
+    const { acknowledgements } = engine
+    let offset = 10
+    let replicas = [0, 0]
+    acknowledgements.replicaOffset = () => offset
+    acknowledgements.receivedBy = until => replicas.filter(received => received >= until).length
+    await using client = await Client.connect(server.port)
+    client.sendCommand("WAIT", 2, 0)
+    await until(() => engine.blocking.size === 1)
+    offset = 20
+    replicas = [10, 9]
+    acknowledgements.advanced()
+    expect(engine.blocking.size).toBe(1)
+    replicas = [10, 10]
+    acknowledgements.advanced()
+    expect(await client.readReply()).toMatchObject({ value: 2 })
+    expect(await client.plain("WAIT", 2, 5)).toBe(0)
+    replicas = [20, 10]
+    expect(await client.plain("WAIT", 2, 5)).toBe(1)
+    expect(await client.plain("WAIT", 1, 0)).toBe(1)
+    await client.call("MULTI")
+    await client.call("WAIT", 2, 0)
+    expect(await client.plain("EXEC")).toEqual([1])
+    engine.config.load("replicaof", ["127.0.0.1", "1"])
+    expect(await client.plain("WAIT", 0, 0)).toMatchObject({ error: expect.stringContaining("replica instances") })
+  })
+})
+
 describe("streams", () => {
   const text = async (client: Client) => Buffer.from(await client.readRaw()).toString("latin1")
 
