@@ -1,0 +1,57 @@
+import { describe, expect, test } from "bun:test"
+import { ConnectionLost } from "../support/client.ts"
+import { startBundis } from "../support/process.ts"
+import { TempDir } from "../support/temp-dir.ts"
+
+const REFUSED = { error: "ERR Errors trying to SHUTDOWN. Check logs." }
+
+describe("SHUTDOWN", () => {
+  test("with an append-only file keeps all that was written before it, and nothing behind it", async () => {
+    await using dir = new TempDir()
+    {
+      await using bundis = await startBundis([], { dir: dir.path })
+      await using client = await bundis.connect()
+      const replies = client.pipeline([
+        ["SET", "before", "1"],
+        ["SHUTDOWN", "SAVE"],
+        ["SET", "behind", "1"],
+      ])
+      expect(await replies.catch(error => (error instanceof ConnectionLost ? error.received.length : error))).toBe(1)
+      expect(await bundis.exited).toBe(0)
+    }
+    await using bundis = await startBundis([], { dir: dir.path })
+    await using client = await bundis.connect()
+    expect(await client.plain("KEYS", "*")).toEqual(["before"])
+  })
+
+  test("SAVE is refused when nothing would be saved, unless it is forced", async () => {
+    await using bundis = await startBundis(["--appendonly", "no"])
+    await using client = await bundis.connect()
+    expect(await client.plain("SHUTDOWN", "SAVE")).toEqual(REFUSED)
+    expect(await client.plain("SHUTDOWN", "SAVE", "NOW")).toEqual(REFUSED)
+    await bundis.untilLogged("Error trying to save the DB, can't exit")
+    client.sendCommand("SHUTDOWN", "SAVE", "FORCE")
+    expect(await bundis.exited).toBe(0)
+  })
+
+  test("wrong options, and nothing to abort", async () => {
+    await using bundis = await startBundis(["--appendonly", "no"])
+    await using client = await bundis.connect()
+    for (const options of [["SAVE", "NOSAVE"], ["ABORT", "NOW"], ["LATER"]]) {
+      expect(await client.plain("SHUTDOWN", ...options)).toEqual({ error: "ERR syntax error" })
+    }
+    expect(await client.plain("SHUTDOWN", "ABORT", "ABORT")).toEqual({ error: "ERR No shutdown in progress." })
+    client.sendCommand("SHUTDOWN", "NOSAVE", "NOW", "FORCE")
+    expect(await bundis.exited).toBe(0)
+  })
+
+  test("signals follow shutdown-on-sigterm and shutdown-on-sigint", async () => {
+    await using bundis = await startBundis(["--appendonly", "no", "--shutdown-on-sigterm", "save"])
+    bundis.signal("SIGTERM")
+    await bundis.untilLogged("Error trying to save the DB, can't exit")
+    await using client = await bundis.connect()
+    await client.plain("CONFIG", "SET", "shutdown-on-sigterm", "save force")
+    bundis.signal("SIGTERM")
+    expect(await bundis.exited).toBe(0)
+  })
+})
