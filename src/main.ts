@@ -7,6 +7,7 @@ import { parseCommandLine } from "./config/command-line.ts"
 import { type ConfigFileReader, type ConfigSource, describeFault, loadConfiguration } from "./config/conf-file.ts"
 import { Config } from "./config/config.ts"
 import { Refusal } from "./config/refusal.ts"
+import type { ShutdownOptions } from "./engine/engine.ts"
 import { Log } from "./observe/log.ts"
 import { LoadError } from "./persist/persistence.ts"
 import { ListenError, Server } from "./server.ts"
@@ -135,7 +136,7 @@ async function main(): Promise<void> {
   let interrupts = 0
   process.on("SIGTERM", () => {
     log.write("notice", "Received SIGTERM scheduling shutdown...")
-    server.shutdown()
+    server.shutdown(shutdownOptions(values.shutdownOnSigterm))
   })
   process.on("SIGINT", () => {
     if (interrupts++ > 0) {
@@ -143,7 +144,7 @@ async function main(): Promise<void> {
       process.exit(1)
     }
     log.write("notice", "Received SIGINT scheduling shutdown...")
-    server.shutdown()
+    server.shutdown(shutdownOptions(values.shutdownOnSigint))
   })
   process.on("SIGHUP", () => {})
   process.on("SIGPIPE", () => {})
@@ -163,6 +164,11 @@ async function main(): Promise<void> {
   if (server.port !== 0)
     log.write("notice", `Ready to accept connections tcp ${values.bind.join(" ")} port=${server.port}`)
   if (values.unixsocket !== "") log.write("notice", `Ready to accept connections unix ${values.unixsocket}`)
+}
+
+function shutdownOptions(chosen: readonly string[]): ShutdownOptions {
+  const [save, nosave, now, force] = ["save", "nosave", "now", "force"].map(option => chosen.includes(option))
+  return { save: save!, nosave: nosave!, now: now!, force: force! }
 }
 
 function tryWrite(path: string, text: string): void {

@@ -14,7 +14,7 @@ import { ClientLimits } from "./engine/client-limits.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
-import { Engine, type LogLevel } from "./engine/engine.ts"
+import { Engine, type LogLevel, type ShutdownOptions } from "./engine/engine.ts"
 import { pauseGate, waitingClientCommands, waitingInfo } from "./engine/pause.ts"
 import { pubsubCommands, subscribedGate } from "./engine/pubsub-commands.ts"
 import { serverCommands } from "./engine/server-commands.ts"
@@ -117,8 +117,9 @@ export class Server {
     this.observer.info.provide("stats", () => this.acl.log.statistics())
     this.observer.onResetStatistics.push(() => this.acl.log.counts.fill(0))
     this.observer.ports.userLines = () => this.acl.configLines()
-    engine.onShutdown = () => {
-      setImmediate(() => this.shutdown())
+    engine.onShutdown = options => {
+      if (!this.maySave(options)) return "ERR Errors trying to SHUTDOWN. Check logs."
+      setImmediate(() => this.shutdown({ ...options, force: true }))
       return undefined
     }
     this.followConfig()
@@ -217,11 +218,19 @@ export class Server {
     config.onChangeOfAny(["notify-keyspace-events", "maxmemory-policy", "lfu-log-factor", "lfu-decay-time"], apply)
   }
 
-  /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process. */
-  shutdown(): void {
+  /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process if all is well. */
+  shutdown(options: ShutdownOptions = { save: false, nosave: false, now: false, force: false }): void {
+    if (this.closed || !this.maySave(options)) return
     this.engine.log("notice", "User requested shutdown...")
     this.stop()
     this.onExit(0)
+  }
+
+  /** False when a save was asked for that nothing on disk would stand for; forced, the end comes all the same. */
+  private maySave({ save, force }: ShutdownOptions): boolean {
+    if (!save || this.persistence.aof.isOpen) return true
+    this.engine.log("warning", `Error trying to save the DB, ${force ? "exiting anyway" : "can't exit"}.`)
+    return force
   }
 
   /** Stops serving; the append-only file is complete and synced afterwards. */

@@ -5,6 +5,7 @@ import { SYNTAX } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { BUNDIS_VERSION } from "../version.ts"
+import type { Client } from "./client.ts"
 import { reportedVersion } from "./connection-commands.ts"
 import type { Engine } from "./engine.ts"
 import { engineHandlers } from "./handler.ts"
@@ -163,7 +164,7 @@ function noModules({ reply }: Call): void {
   reply.error("ERR Modules are not supported by this server")
 }
 
-function shutdown({ args, reply }: Call, engine: Engine): void {
+function shutdown({ args, reply }: Call, engine: Engine, client: Client): void {
   const options = { save: false, nosave: false, now: false, force: false }
   let abort = false
   for (let i = 1; i < args.count; i++) {
@@ -177,7 +178,7 @@ function shutdown({ args, reply }: Call, engine: Engine): void {
       return
     }
   }
-  if ((abort && args.count > 2) || (options.save && options.nosave)) {
+  if ((abort && Object.values(options).includes(true)) || (options.save && options.nosave)) {
     reply.error(SYNTAX)
     return
   }
@@ -188,6 +189,8 @@ function shutdown({ args, reply }: Call, engine: Engine): void {
   }
   const error = engine.onShutdown(options)
   if (error !== undefined) reply.error(error)
+  // Nothing that was sent behind it is run any more.
+  else engine.clients.finish(client)
 }
 
 const ART_COLUMNS = 40
