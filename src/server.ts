@@ -123,7 +123,8 @@ export class Server {
       return undefined
     }
     this.followConfig()
-    engine.requestTick = () => setImmediate(() => engine.endTick())
+    const endTick = (): void => engine.endTick()
+    engine.requestTick = () => setImmediate(endTick)
     keyspace.events.onExpired = (db, key, start, end) => {
       engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
     }

@@ -88,6 +88,9 @@ export class Client implements CallClient {
   /** Output the kernel has not taken yet, oldest first. */
   readonly pending: Uint8Array[] = []
   pendingBytes = 0
+  /** While output is handed out: its first and last stretch, see output.ts. */
+  firstStretch = -1
+  lastStretch = -1
   /** When the output began to exceed its soft limit (ms), 0 when it does not. */
   softLimitSince = 0
   /** Bytes of requests not run yet. */

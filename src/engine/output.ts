@@ -4,6 +4,8 @@
  * connection therefore owns no output buffer, and one slow reader never blocks the others: what the kernel does not take is
  * copied to the client's queue and goes on when the socket drains.
  *
+ * Messages make for many short stretches: of a tick with messages, what one client gets is gathered and written at once.
+ *
  * Invariant: stretches are in the order they were written, so a client's replies and pushes keep their order.
  */
 
@@ -30,6 +32,11 @@ export class Output {
   private starts: number[] = []
   private ends: number[] = []
   private count = 0
+  /** Messages were written: a client may own several stretches. */
+  private hasMessages = false
+  /** By stretch: the next one of the same client. */
+  private readonly followers: number[] = []
+  private gathered = new Uint8Array(0)
   private open_: Client | undefined
   private openAt = 0
 
@@ -90,6 +97,7 @@ export class Output {
   /** Writes complete bytes to a client other than the one being served, keeping the order of things. */
   push(client: Client, bytes: Uint8Array): void {
     const before = this.open(client)
+    this.hasMessages = true
     this.writer.raw(bytes)
     if (before !== client) this.open(before)
   }
@@ -110,15 +118,57 @@ export class Output {
   flush(): void {
     const reopen = this.open_
     this.close()
+    let i = this.hasMessages ? this.flushGathered() : 0
     // A client that is closed over its limits may be news to others: then there is more to hand out, in a larger buffer.
-    for (let i = 0; i < this.count; i++) {
+    for (; i < this.count; i++) {
       const client = this.owners[i]!
       this.owners[i] = undefined
       this.hand(client, this.writer.bytes, this.starts[i]!, this.ends[i]!)
     }
     this.count = 0
+    this.hasMessages = false
     this.writer.reset()
     if (reopen !== undefined) this.open(reopen)
+  }
+
+  /**
+   * Hands every client all its stretches in one piece, O(bytes). Returns how many stretches that were; what is written
+   * meanwhile comes after them.
+   */
+  private flushGathered(): number {
+    const { count, owners, starts, ends, followers } = this
+    for (let i = 0; i < count; i++) {
+      const client = owners[i]!
+      if (client.firstStretch < 0) client.firstStretch = i
+      else followers[client.lastStretch] = i
+      client.lastStretch = i
+    }
+    for (let i = 0; i < count; i++) {
+      const client = owners[i]!
+      owners[i] = undefined
+      if (client.firstStretch !== i) continue
+      client.firstStretch = -1
+      const last = client.lastStretch
+      if (last === i) this.hand(client, this.writer.bytes, starts[i]!, ends[i]!)
+      else {
+        const length = this.gather(i, last)
+        this.hand(client, this.gathered, 0, length)
+      }
+    }
+    return count
+  }
+
+  /** Copies a client's stretches, from the first to the last, to `gathered`; returns how many bytes that are. */
+  private gather(first: number, last: number): number {
+    const { starts, ends, followers } = this
+    const { bytes, at } = this.writer
+    if (this.gathered.length < at) this.gathered = new Uint8Array(Math.max(at, TICK_OUTPUT_BYTES_MAX))
+    let length = 0
+    for (let i = first; ; i = followers[i]!) {
+      this.gathered.set(bytes.subarray(starts[i]!, ends[i]!), length)
+      length += ends[i]! - starts[i]!
+      if (i === last) return length
+    }
   }
 
   /** Goes on with a client's queue when its socket has room again; true when the queue is empty. */
@@ -156,7 +206,10 @@ export class Output {
       this.bytesOut += taken
     }
     if (start + taken < end) {
-      const rest = this.writer.letsGo ? bytes.subarray(start + taken, end) : bytes.slice(start + taken, end)
+      const rest =
+        bytes === this.writer.bytes && this.writer.letsGo
+          ? bytes.subarray(start + taken, end)
+          : bytes.slice(start + taken, end)
       client.pending.push(rest)
       client.pendingBytes += rest.length
       this.onQueued(client)

@@ -154,9 +154,9 @@ export class Connection {
     if (result === Invalid && !client.suspended) this.protocolError(bytes, end)
     engine.output.close()
     this.serving = false
-    engine.wakeTick()
     if (!this.waitsForTurn) this.keepTail(bytes, end, batch, count)
     this.pool.give(batch)
+    engine.endTurn()
   }
 
   /** Keeps the rest of the buffer where it is, for the next turn of the event loop. */
