@@ -191,16 +191,6 @@ export class Engine {
     this.requestTick()
   }
 
-  /**
-   * A client's requests have been run. If there is nothing to persist, and no tick under way that others wait for, the replies
-   * leave at once: without a pipeline that spares the event loop half its turns.
-   */
-  endTurn(): void {
-    if (this.tickRequested) return
-    if (this.propagator.writer.at > 0) this.wakeTick()
-    else this.endTick()
-  }
-
   /** Persists, propagates, replies. */
   endTick(): void {
     this.tickRequested = false

@@ -156,7 +156,7 @@ export class Connection {
     this.serving = false
     if (!this.waitsForTurn) this.keepTail(bytes, end, batch, count)
     this.pool.give(batch)
-    engine.endTurn()
+    engine.wakeTick()
   }
 
   /** Keeps the rest of the buffer where it is, for the next turn of the event loop. */
