@@ -75,6 +75,8 @@ export class OpenHash {
   private valueBytesMax = 0
   /** There is no hash, and the map's last search was for its key: it can be inserted without another. */
   private placeIsKnown = false
+  /** A command tells once that fields have expired, however many it meets. */
+  private saidExpired = false
 
   // ------------------------------------------------------------------ opening
 
@@ -126,6 +128,7 @@ export class OpenHash {
   }
 
   private open(call: Call, address: number): boolean {
+    this.saidExpired = false
     const { args, db } = call
     this.call = call
     this.db = db
@@ -208,7 +211,8 @@ export class OpenHash {
     this.placeIsKnown = false
     const emptied = this.removeIfEmpty()
     db.modified(keyBytes, keyStart, keyEnd)
-    events.notify(Notify.Hash, "hexpired", db, keyBytes, keyStart, keyEnd)
+    if (!this.saidExpired) events.notify(Notify.Hash, "hexpired", db, keyBytes, keyStart, keyEnd)
+    this.saidExpired = true
     if (emptied) events.notify(Notify.Generic, "del", db, keyBytes, keyStart, keyEnd)
   }
 

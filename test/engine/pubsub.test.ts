@@ -3,7 +3,7 @@
  * same, byte by byte.
  */
 import { afterAll, describe, expect, test } from "bun:test"
-import { createServer } from "../../src/index.ts"
+import { createServer, ManualClock } from "../../src/index.ts"
 import { toPlain } from "../../src/resp/reply-decoder.ts"
 import { Client } from "../support/client.ts"
 import type { Arg } from "../support/command.ts"
@@ -502,6 +502,24 @@ describe("bundis alone", () => {
     const message = (body: string) => `>3\r\n$7\r\nmessage\r\n$1\r\na\r\n$${body.length}\r\n${body}\r\n`
     expect(all()).toBe(`:1\r\n${message("hi")}+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n_\r\n${message("x")}+PONG\r\n`)
     socket.terminate()
+  })
+
+  test("fields that one command finds expired are told once", async () => {
+    const clock = new ManualClock(1_000_000)
+    await using server = await createServer({
+      clock,
+      config: { "enable-debug-command": "yes", "notify-keyspace-events": "Khg" },
+    })
+    await server.execute("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    await server.execute("HSET", "h", "a", "1", "b", "2", "c", "3")
+    await server.execute("HPEXPIRE", "h", "10", "FIELDS", "3", "a", "b", "c")
+    await using watcher = await Client.connect(server.port)
+    await watcher.call("PSUBSCRIBE", "*")
+    clock.advance(20)
+    await server.execute("HMGET", "h", "a", "b")
+    await server.execute("HGET", "h", "c")
+    const events = async () => (toPlain(await watcher.readReply()) as string[])[3]
+    expect([await events(), await events(), await events()]).toEqual(["hexpired", "hexpired", "del"])
   })
 
   test("of clients that are gone nothing stays behind", async () => {
