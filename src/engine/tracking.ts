@@ -63,6 +63,10 @@ export class Tracking implements KeyListener {
     engine.clients.onGone.push(client => this.disable(client))
     engine.onReset.push(client => this.disable(client))
     engine.onTickEnd.push(() => this.broadcast())
+    engine.config.onChange("tracking-table-max-keys", () => {
+      this.shrink()
+      return undefined
+    })
     const { afterCommand } = engine
     engine.afterCommand = (client, command, args) => {
       afterCommand(client, command, args)
@@ -160,7 +164,7 @@ export class Tracking implements KeyListener {
     this.flushed()
   }
 
-  /** Ten times a second: gives up keys beyond the bound. */
+  /** Ten times a second, and when the bound changes: gives up keys beyond the bound. */
   shrink(): void {
     const max = this.engine.config.values.trackingTableMaxKeys
     if (max === 0 || this.table.size <= max) return

@@ -145,6 +145,17 @@ describe.each(targets)("client-side caching (%s)", target => {
   })
 })
 
+test("a lower bound holds at once", async () => {
+  await using server = await createServer()
+  server.server.cron.paused = true
+  await using client = await Client.connect(server.port, { resp: 3 })
+  await client.plain("CLIENT", "TRACKING", "ON")
+  await client.plain("MGET", "a", "b")
+  await server.execute("CONFIG", "SET", "tracking-table-max-keys", "1")
+  expect(await push(client)).toEqual(["invalidate", ["a"]])
+  expect(server.server.engine.tracking.keyCount).toBe(1)
+})
+
 test("the table is bounded, and nothing stays behind", async () => {
   await using server = await createServer({ config: { "tracking-table-max-keys": 10 } })
   {
