@@ -35,6 +35,9 @@ export const LARGE_PAGE_FRAMES = 4
 export const BLOCK_WORDS = 1280
 export const BLOCK_BYTES = BLOCK_WORDS * 4
 const BLOCKS_PER_SLAB_BITS = 12
+/** Tables begin with cells for 1 GiB of records and 27 million keys: untouched, they cost address space only. */
+const FRAME_TABLE_MIN = 1 << 18
+const BLOCK_TABLE_MIN = 1 << 16
 const BLOCKS_PER_SLAB = 1 << BLOCKS_PER_SLAB_BITS
 
 /** Thrown when 16 GiB of records are stored; the dispatcher answers it as out of memory. */
@@ -202,7 +205,7 @@ export class PageHeap {
 
   /** About 0.8 % of the slabs' size; doubling them copies at most a few milliseconds' worth, at tens of gigabytes. */
   private growTables(frames: number): void {
-    const length = Math.max(frames, this.frameEpoch.length * 2)
+    const length = Math.max(frames, this.frameEpoch.length * 2, FRAME_TABLE_MIN)
     this.frameEpoch = grown(this.frameEpoch, new Int32Array(length))
     this.pageLive = grown(this.pageLive, new Int32Array(length))
     this.pageUsed = grown(this.pageUsed, new Int32Array(length))
@@ -216,7 +219,7 @@ export class PageHeap {
     this.blockWords.push(new Int32Array(new SharedArrayBuffer(BLOCKS_PER_SLAB * BLOCK_BYTES)))
     const blocks = this.blockWords.length * BLOCKS_PER_SLAB
     if (blocks <= this.blockCount.length) return
-    const length = Math.max(blocks, this.blockCount.length * 2)
+    const length = Math.max(blocks, this.blockCount.length * 2, BLOCK_TABLE_MIN)
     this.blockEpoch = grown(this.blockEpoch, new Int32Array(length))
     this.blockCount = grown(this.blockCount, new Int16Array(length))
     this.blockDepth = grown(this.blockDepth, new Uint8Array(length))
