@@ -144,11 +144,32 @@ describe.skipIf(!oracleAvailable)("client", () => {
     await using client = await oracle.connect()
     const value = new Uint8Array(3 * 1024 * 1024).fill(97)
     const sets = Array.from({ length: 10 }, (_, i) => client.raw("SET", "big" + i, value))
-    expect(client.unsentBytes).toBeGreaterThan(0)
     for (const reply of await Promise.all(sets)) expect(Buffer.from(reply).toString()).toBe("+OK\r\n")
     const gets = await client.pipeline(Array.from({ length: 10 }, (_, i) => ["GET", "big" + i]))
     for (const reply of gets) expect(reply.length).toBe(value.length + "$3145728\r\n\r\n".length)
     expect(client.unsentBytes).toBe(0)
+  })
+
+  test("what the kernel does not take waits, and goes out when the peer reads on", async () => {
+    const peers: { resume(): void }[] = []
+    const server = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open(socket) {
+          socket.pause()
+          peers.push(socket)
+        },
+        data() {},
+      },
+    })
+    await using client = await Client.connect(server.port)
+    await until(() => peers.length === 1, { what: "the connection to be accepted" })
+    client.sendCommand("SET", "big", new Uint8Array(64 * 1024 * 1024))
+    expect(client.unsentBytes).toBeGreaterThan(0)
+    peers[0]!.resume()
+    await until(() => client.unsentBytes === 0, { what: "everything to be sent" })
+    server.stop(true)
   })
 
   test("a lost connection rejects what waits, with what had come", async () => {
