@@ -254,8 +254,9 @@ async function describeKey(client: Client, key: Uint8Array): Promise<string | un
   const parts = [`expires ${await client.plain("PEXPIRETIME", key)}`]
   const type = String(await client.plain("TYPE", key))
   if (type === "none") return undefined
-  // A string is told by its value: what INCRBYFLOAT made of it was SET again.
-  parts.push(type === "string" ? type : String(await client.plain("OBJECT", "ENCODING", key)))
+  // Forms are not compared here (determinism-forms.test.ts does that): as in Redis, ZADD XX or SADD of many members turns a
+  // packed value into a table even if it adds nothing, and what changes no data is not propagated.
+  parts.push(type)
   const read = async (...command: Arg[]) => parts.push(formatReply(await client.raw(...command)))
   if (type === "string") await read("GET", key)
   else if (type === "list") await read("LRANGE", key, 0, -1)

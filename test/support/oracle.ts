@@ -138,6 +138,22 @@ let shared: Promise<Oracle> | null = null
 export async function sharedOracle(): Promise<Oracle> {
   shared ??= startOracle()
   const oracle = await shared
-  await oracle.admin.pipeline([["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"]])
+  // Tests of one file set thresholds and flags that those of the next do not expect.
+  await oracle.admin.pipeline([["FLUSHALL"], ["SCRIPT", "FLUSH"], ["FUNCTION", "FLUSH"], ["CONFIG", "SET", ...initial]])
   return oracle
 }
+
+/** Directives that tests change, with Redis's values at the start. */
+const initial: readonly string[] = [
+  ["hash-max-listpack-entries", "512"],
+  ["hash-max-listpack-value", "64"],
+  ["zset-max-listpack-entries", "128"],
+  ["zset-max-listpack-value", "64"],
+  ["set-max-intset-entries", "512"],
+  ["list-max-listpack-size", "-2"],
+  ["stream-node-max-entries", "100"],
+  ["stream-node-max-bytes", "4096"],
+  ["hll-sparse-max-bytes", "3000"],
+  ["notify-keyspace-events", ""],
+  ["maxmemory-policy", "noeviction"],
+].flat()
