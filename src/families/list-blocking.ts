@@ -2,17 +2,14 @@
  * Lists: the commands that wait for elements. Where there are some, they do at once what their relatives do, and are
  * propagated as those, so that nobody waits when the append-only file is loaded or on a replica.
  */
-import { parseDouble } from "../bytes/double.ts"
+
 import type { Call } from "../command/context.ts"
-import { TIMEOUT_NEGATIVE, TIMEOUT_NOT_FLOAT } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
+import { readDeadline } from "./deadline.ts"
 import { popOne, popWithKey, readMultiPop } from "./list.ts"
 import { type Crowd, hasEnough, moveCrowd, moveOne, readCrowd, readSides } from "./list-move.ts"
-
-const TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range"
-const INT64_LIMIT = 2 ** 63
 
 export const listBlockingCommands: readonly CommandSpec[] = [
   {
@@ -225,24 +222,4 @@ function waitFor(call: Call, first: number, last: number, deadline: number): voi
 
 function timedOut(reply: ReplyWriter): void {
   reply.nullArray()
-}
-
-/** A timeout in seconds as wall time in ms, 0 for none; undefined after having answered with an error. */
-function readDeadline(call: Call, i: number): number | undefined {
-  const { args, reply } = call
-  const seconds = parseDouble(args.bytes, args.starts[i]!, args.ends[i]!)
-  if (seconds === undefined) {
-    reply.error(TIMEOUT_NOT_FLOAT)
-    return undefined
-  }
-  const ms = Math.ceil(seconds * 1000)
-  if (ms < 0) {
-    reply.error(TIMEOUT_NEGATIVE)
-    return undefined
-  }
-  if (ms + call.now >= INT64_LIMIT) {
-    reply.error(TIMEOUT_OUT_OF_RANGE)
-    return undefined
-  }
-  return ms === 0 ? 0 : ms + call.now
 }

@@ -4,17 +4,14 @@
  * What is popped by a command of several keys, or after a wait, goes on as ZPOPMIN or ZPOPMAX of the key it came from.
  */
 
-import { parseDouble } from "../bytes/double.ts"
 import type { Call } from "../command/context.ts"
-import { NOT_POSITIVE, SYNTAX, TIMEOUT_NEGATIVE, TIMEOUT_NOT_FLOAT } from "../command/errors.ts"
+import { NOT_POSITIVE, SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
+import { readDeadline } from "./deadline.ts"
 import { replyMember, replyScore } from "./zset-score.ts"
 import { cursor, tellRemoved, zset } from "./zset-value.ts"
-
-const TIMEOUT_OUT_OF_RANGE = "ERR timeout is out of range"
-const INT64_LIMIT = 2 ** 63
 
 export const sortedSetPopCommands: readonly CommandSpec[] = [
   {
@@ -282,16 +279,4 @@ function waitFor(call: Call, first: number, last: number, deadline: number): voi
 
 function timedOut(reply: ReplyWriter): void {
   reply.nullArray()
-}
-
-/** A timeout in seconds as wall time in ms, 0 for none; undefined after an error reply. */
-function readDeadline(call: Call, i: number): number | undefined {
-  const { args, reply } = call
-  const seconds = parseDouble(args.bytes, args.starts[i]!, args.ends[i]!)
-  const ms = seconds === undefined ? Number.NaN : Math.ceil(seconds * 1000)
-  if (Number.isNaN(ms)) reply.error(TIMEOUT_NOT_FLOAT)
-  else if (ms < 0) reply.error(TIMEOUT_NEGATIVE)
-  else if (ms + call.now >= INT64_LIMIT) reply.error(TIMEOUT_OUT_OF_RANGE)
-  else return ms === 0 ? 0 : ms + call.now
-  return undefined
 }
