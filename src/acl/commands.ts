@@ -1,8 +1,8 @@
 /** ACL and its subcommands. */
 
-import { latin1Bytes } from "../bytes/compare.ts"
+import { latin1Bytes, shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, unknownSubcommandOrArity, wrongArity } from "../command/errors.ts"
+import { NOT_INTEGER, SHOWN_MAX, unknownSubcommandOrArity, wrongArity } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import { ACL_CATEGORIES, aclCategoryBit, type RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec, Handler } from "../command/spec.ts"
@@ -220,7 +220,7 @@ function cat(call: Call, acl: Acl): void {
   }
   const bit = aclCategoryBit(args.latin1(2).toLowerCase())
   if (bit === 0) {
-    reply.error(`ERR Unknown category '${args.latin1(2).slice(0, 128)}'`)
+    reply.error(`ERR Unknown category '${shown(args.latin1(2), SHOWN_MAX)}'`)
     return
   }
   const members = acl.checker.registry.all.filter(({ categoryBits }) => (categoryBits & bit) !== 0)
@@ -337,7 +337,7 @@ function generatePassword(call: Call): void {
 function dryRun({ args, reply }: Call, acl: Acl): void {
   const user = acl.find(args.latin1(2))
   if (user === undefined) {
-    reply.error(`ERR User '${args.latin1(2)}' not found`)
+    reply.error(`ERR User '${shown(args.latin1(2))}' not found`)
     return
   }
   const inner = new Arguments()
@@ -345,7 +345,7 @@ function dryRun({ args, reply }: Call, acl: Acl): void {
   for (let i = 3; i < args.count; i++) inner.push(args.start(i), args.end(i))
   const command = lookup(acl, inner)
   if (command === undefined) {
-    reply.error(`ERR Command '${inner.latin1(0)}' not found`)
+    reply.error(`ERR Command '${shown(inner.latin1(0))}' not found`)
     return
   }
   if (!command.acceptsCount(inner.count)) {

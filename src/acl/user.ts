@@ -1,7 +1,7 @@
 /** A user: whether and how one logs in as it, and what it may do then. Passwords are kept as SHA-256 only. */
 
 import { createHash, timingSafeEqual } from "node:crypto"
-import { latin1Bytes } from "../bytes/compare.ts"
+import { latin1Bytes, shown } from "../bytes/compare.ts"
 import type { CommandRegistry } from "../command/registry.ts"
 import { Permissions } from "./permissions.ts"
 import { mergeSelectors, RuleError, splitSelector } from "./rules.ts"
@@ -71,11 +71,11 @@ export class User {
    */
   changed(rules: readonly string[]): User | string {
     const merged = mergeSelectors(rules)
-    if ("unmatched" in merged) return `Unmatched parenthesis in acl selector starting at '${merged.unmatched}'.`
+    if ("unmatched" in merged) return `Unmatched parenthesis in acl selector starting at '${shown(merged.unmatched)}'.`
     const twin = this.clone()
     for (const rule of merged.rules) {
       const error = twin.apply(rule)
-      if (error !== undefined) return `Error in ACL SETUSER modifier '${rule}': ${error}`
+      if (error !== undefined) return `Error in ACL SETUSER modifier '${shown(rule)}': ${error}`
     }
     return twin
   }

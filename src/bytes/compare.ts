@@ -117,6 +117,12 @@ export function latin1(bytes: Uint8Array, start = 0, end = bytes.length): string
   return nativeLatin1Slice.call(bytes, start, end)
 }
 
+/** What a client sent, as errors show it: up to its first zero byte, and at most `lengthMax` characters. */
+export function shown(text: string, lengthMax = Infinity): string {
+  const zero = text.indexOf("\0")
+  return text.slice(0, Math.min(zero < 0 ? text.length : zero, lengthMax))
+}
+
 /** The range decoded as UTF-8; malformed parts become U+FFFD. Allocates. */
 export function utf8(bytes: Uint8Array, start = 0, end = bytes.length): string {
   return nativeUtf8Slice.call(bytes, start, end)

@@ -1,5 +1,7 @@
 /** Error replies that several commands share, with the exact texts clients match on. */
 
+import { shown } from "../bytes/compare.ts"
+
 export const SYNTAX = "ERR syntax error"
 export const WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 export const NOT_INTEGER = "ERR value is not an integer or out of range"
@@ -17,6 +19,9 @@ export const TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range"
 export const TIMEOUT_NEGATIVE = "ERR timeout is negative"
 export const UNBLOCKED_STREAM = "-UNBLOCKED the stream key no longer exists"
 
+/** Of a name that nobody knows, no more is shown. */
+export const SHOWN_MAX = 128
+
 export function wrongArity(fullName: string): string {
   return `ERR wrong number of arguments for '${fullName}' command`
 }
@@ -26,16 +31,11 @@ export function invalidExpire(name: string): string {
 }
 
 export function unknownSubcommand(given: string, command: string): string {
-  return `ERR unknown subcommand '${shown(given)}'. Try ${command.toUpperCase()} HELP.`
+  return `ERR unknown subcommand '${shown(given, SHOWN_MAX)}'. Try ${command.toUpperCase()} HELP.`
 }
 
 /** Containers that look at their arguments themselves know less about what is wrong. */
 export function unknownSubcommandOrArity(given: string, command: string): string {
   const name = command.toUpperCase()
-  return `ERR unknown subcommand or wrong number of arguments for '${shown(given)}'. Try ${name} HELP.`
-}
-
-/** What a client sent, as errors show it: up to its first zero byte, and not too much of it. */
-function shown(given: string): string {
-  return given.split("\0", 1)[0]!.slice(0, 128)
+  return `ERR unknown subcommand or wrong number of arguments for '${shown(given, SHOWN_MAX)}'. Try ${name} HELP.`
 }

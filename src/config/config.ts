@@ -9,6 +9,7 @@
  * 4. For each directive, `getText` gives a text that `set` accepts again and that gives an equal value.
  */
 
+import { shown } from "../bytes/compare.ts"
 import { globMatch } from "../bytes/glob.ts"
 import { splitArguments } from "./arguments.ts"
 import type { AnyDirective, DirectiveName, ValueByName } from "./directives.ts"
@@ -303,4 +304,4 @@ export class Config {
 const setFailed = (name: string, reason: string) =>
   `ERR CONFIG SET failed (possibly related to argument '${name}') - ${reason}`
 
-const unknownOption = (name: string) => `ERR Unknown option or number of arguments for CONFIG SET - '${name}'`
+const unknownOption = (name: string) => `ERR Unknown option or number of arguments for CONFIG SET - '${shown(name)}'`

@@ -3,6 +3,7 @@
  * those of subsystems (PAUSE, UNBLOCK, TRACKING …) are contributed by them to the same container.
  */
 
+import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { NOT_INTEGER, SYNTAX } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
@@ -196,11 +197,11 @@ function setinfo(call: Call, _engine: Engine, client: Client): void {
   const { args } = call
   const isName = args.is(2, "lib-name")
   if (!isName && !args.is(2, "lib-ver")) {
-    call.reply.error(`ERR Unrecognized option '${args.latin1(2)}'`)
+    call.reply.error(`ERR Unrecognized option '${shown(args.latin1(2))}'`)
     return
   }
   if (!isCleanName(args, 3)) {
-    call.reply.error(`ERR ${args.latin1(2)} cannot contain spaces, newlines or special characters.`)
+    call.reply.error(`ERR ${shown(args.latin1(2))} cannot contain spaces, newlines or special characters.`)
     return
   }
   if (isName) client.libName = args.latin1(3)
@@ -218,7 +219,7 @@ function list(call: Call, engine: Engine, client: Client): void {
   if (args.count === 4 && args.is(2, "type")) {
     const type = clientTypeNamed(args.latin1(3))
     if (type === undefined) {
-      reply.error(`ERR Unknown client type '${args.latin1(3)}'`)
+      reply.error(`ERR Unknown client type '${shown(args.latin1(3))}'`)
       return
     }
     chosen = [...chosen].filter(each => clientType(each) === type)
@@ -294,11 +295,11 @@ function parseKillFilter(args: Arguments, engine: Engine): KillFilter | string {
       filter.ageSecondsMin = Number(age)
     } else if (args.is(i, "type")) {
       filter.type = clientTypeNamed(value)
-      if (filter.type === undefined) return `ERR Unknown client type '${value}'`
+      if (filter.type === undefined) return `ERR Unknown client type '${shown(value)}'`
     } else if (args.is(i, "addr")) filter.address = value
     else if (args.is(i, "laddr")) filter.localAddress = value
     else if (args.is(i, "user")) {
-      if (!engine.authenticator.knows(value)) return `ERR No such user '${value}'`
+      if (!engine.authenticator.knows(value)) return `ERR No such user '${shown(value)}'`
       filter.user = value
     } else if (args.is(i, "skipme")) {
       if (!args.is(i + 1, "yes") && !args.is(i + 1, "no")) return SYNTAX

@@ -1,5 +1,6 @@
 /** The commands by which a connection greets the server, logs in, chooses protocol and database, and leaves. */
 
+import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { DB_OUT_OF_RANGE, NOT_INTEGER, SYNTAX, wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -197,7 +198,7 @@ function hello(call: Call, engine: Engine, client: Client): void {
       i += 2
     } else if (args.is(i, "setname") && i + 1 < args.count) nameAt = ++i
     else {
-      reply.error(`ERR Syntax error in HELLO option '${args.latin1(i)}'`)
+      reply.error(`ERR Syntax error in HELLO option '${shown(args.latin1(i))}'`)
       return
     }
     if (nameAt === i && !isCleanName(args, i)) {

@@ -6,7 +6,8 @@
  * they are skipped together.
  */
 
-import { unknownSubcommand, wrongArity } from "../command/errors.ts"
+import { shown } from "../bytes/compare.ts"
+import { SHOWN_MAX, unknownSubcommand, wrongArity } from "../command/errors.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type Client, ClientCondition } from "./client.ts"
@@ -184,13 +185,10 @@ function isHttp(args: Arguments): boolean {
   return args.is(0, "post") || args.is(0, "host:")
 }
 
-const UNKNOWN_ARGUMENTS_BYTES_MAX = 128
-
 function unknownCommand(args: Arguments): string {
   let given = ""
-  for (let i = 1; i < args.count && given.length < UNKNOWN_ARGUMENTS_BYTES_MAX; i++) {
-    given += `'${args.latin1(i).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX - given.length)}' `
+  for (let i = 1; i < args.count && given.length < SHOWN_MAX; i++) {
+    given += `'${shown(args.latin1(i), SHOWN_MAX - given.length)}' `
   }
-  const name = args.latin1(0).slice(0, UNKNOWN_ARGUMENTS_BYTES_MAX)
-  return `ERR unknown command '${name}', with args beginning with: ${given}`
+  return `ERR unknown command '${shown(args.latin1(0), SHOWN_MAX)}', with args beginning with: ${given}`
 }

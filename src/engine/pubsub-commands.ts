@@ -2,6 +2,7 @@
 
 import { bytesOf, latin1Bytes } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
+import { unknownSubcommandOrArity } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import type { RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -78,8 +79,7 @@ export function pubsubCommands(of: () => Engine): readonly CommandSpec[] {
     handle((call, engine) => {
       const { args, reply } = call
       if (args.count > 3) {
-        const given = args.latin1(1)
-        reply.error(`ERR unknown subcommand or wrong number of arguments for '${given}'. Try PUBSUB HELP.`)
+        reply.error(unknownSubcommandOrArity(args.latin1(1), "pubsub"))
         return
       }
       const names = engine.pubsub.names(engine.pubsub[kind], args.count > 2 ? args.copy(2) : undefined)

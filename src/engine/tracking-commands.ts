@@ -1,5 +1,6 @@
 /** CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: subcommands of CLIENT. */
 
+import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { NOT_INTEGER, SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -150,14 +151,14 @@ function overlapOf(prefixes: readonly string[], now: TrackingState | undefined):
     for (const existing of now?.prefixes ?? []) {
       if (existing === prefix || !overlap(existing, prefix)) continue
       return (
-        `ERR Prefix '${prefix}' overlaps with an existing prefix '${existing}'. Prefixes for a single client must not ` +
+        `ERR Prefix '${shown(prefix)}' overlaps with an existing prefix '${shown(existing)}'. Prefixes for a single client must not ` +
         "overlap."
       )
     }
     for (const other of prefixes.slice(i + 1)) {
       if (!overlap(other, prefix)) continue
       return (
-        `ERR Prefix '${prefix}' overlaps with another provided prefix '${other}'. Prefixes for a single client must not ` +
+        `ERR Prefix '${shown(prefix)}' overlaps with another provided prefix '${shown(other)}'. Prefixes for a single client must not ` +
         "overlap."
       )
     }

@@ -1,4 +1,5 @@
 /** Expiry of keys: EXPIRE and its kin, TTL and its kin, PERSIST. */
+import { shown } from "../bytes/compare.ts"
 import { INT64_MAX, INT64_MIN } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
 import { invalidExpire, NOT_INTEGER } from "../command/errors.ts"
@@ -171,13 +172,8 @@ function readCondition(call: Call): number {
   for (let i = 3; i < args.count; i++) {
     const bit = args.is(i, "nx") ? NX : args.is(i, "xx") ? XX : args.is(i, "gt") ? GT : args.is(i, "lt") ? LT : 0
     if (bit === 0) {
-      // Shown up to a zero byte, as everything is that Redis formats, and without line ends behind.
-      reply.error(
-        `ERR Unsupported option ${args
-          .latin1(i)
-          .split("\0", 1)[0]!
-          .replace(/[\r\n]+$/, "")}`,
-      )
+      // Line ends that would be the last of the reply are left out, not made spaces.
+      reply.error(`ERR Unsupported option ${shown(args.latin1(i)).replace(/[\r\n]+$/, "")}`)
       return -1
     }
     bits |= bit

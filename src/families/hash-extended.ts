@@ -1,5 +1,6 @@
 /** Hashes: the newer commands that read or set fields together with their time to live, and read while deleting. */
 
+import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -263,7 +264,7 @@ function parseSetOptions(call: Call): SetOptions | undefined {
     } else if (args.is(i, "nx") || args.is(i, "xx")) {
       if (options.keyCondition !== Condition.None) return refuse(call, ONE_KEY_CONDITION)
       options.keyCondition = args.is(i, "nx") ? Condition.Absent : Condition.Present
-    } else return refuse(call, `ERR unknown argument: ${args.latin1(i)}`)
+    } else return refuse(call, `ERR unknown argument: ${shown(args.latin1(i))}`)
   }
   reply.error(MISSING_FIELDS)
   return undefined

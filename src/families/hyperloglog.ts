@@ -6,7 +6,7 @@
  * command is a reading one.
  */
 
-import { copyBytes } from "../bytes/compare.ts"
+import { copyBytes, shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -266,7 +266,7 @@ function pfdebug(call: Call): void {
     if (makeDense(call, address)) reply.integer(isDense ? 0 : 1)
   } else if (args.is(1, "getreg")) {
     if (makeDense(call, address)) replyRegisters(call)
-  } else reply.error(`ERR Unknown PFDEBUG subcommand '${args.latin1(1)}'`)
+  } else reply.error(`ERR Unknown PFDEBUG subcommand '${shown(args.latin1(1))}'`)
 }
 
 function replyRegisters(call: Call): void {

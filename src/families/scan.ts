@@ -2,6 +2,7 @@
  * SCAN. Keys are walked in the order of their hashes, and the cursor is the hash to go on with; what that guarantees is told in
  * structs/byte-map.ts. Cursors are the same for every client and need no state here.
  */
+import { shown } from "../bytes/compare.ts"
 import { globMatch } from "../bytes/glob.ts"
 import { parseUint64 } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
@@ -82,7 +83,7 @@ function readOptions(call: Call): ScanOptions | undefined {
     } else if (hasValue && args.is(i, "type")) {
       options.type = typeNamed(call, i + 1)
       if (options.type === ValueType.None) {
-        reply.error(`ERR unknown type name '${args.latin1(i + 1).split("\0", 1)[0]}'`)
+        reply.error(`ERR unknown type name '${shown(args.latin1(i + 1))}'`)
         return undefined
       }
     } else {

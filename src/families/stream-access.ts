@@ -4,7 +4,7 @@
  * Values are containers, so that there are no addresses to be careful with; but before a write comes `own()`, and after
  * all writes of a command `settleBytes`.
  */
-import { copyBytes } from "../bytes/compare.ts"
+import { copyBytes, shown } from "../bytes/compare.ts"
 import { writeInteger } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
 import { Notify } from "../keyspace/events.ts"
@@ -114,9 +114,7 @@ export function noSuchGroupOf(call: Call, key: number, group: number): void {
 
 /** An argument as errors quote it: up to a zero byte. */
 export function quoted(call: Call, i: number): string {
-  const text = call.args.latin1(i)
-  const end = text.indexOf("\0")
-  return end === -1 ? text : text.slice(0, end)
+  return shown(call.args.latin1(i))
 }
 
 // ---------------------------------------------------------------------------------------------- ids in arguments

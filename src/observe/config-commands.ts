@@ -108,7 +108,7 @@ function set({ args, config, reply, client }: Call, engine: Engine): void {
     return
   }
   const pairs: [string, string][] = []
-  for (let i = 2; i < args.count; i += 2) pairs.push([args.utf8(i), args.utf8(i + 1)])
+  for (let i = 2; i < args.count; i += 2) pairs.push([args.latin1(i), args.utf8(i + 1)])
   const error = config.setAll(pairs, {
     isLocal: isLocal(client as Client),
     isLoading: (engine.conditions & EngineCondition.Loading) !== 0,

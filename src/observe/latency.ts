@@ -3,6 +3,7 @@
  * 160 of each; and the histograms of commands.
  */
 
+import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { helpOf } from "../command/help.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
@@ -197,7 +198,7 @@ function graph({ args, reply }: Call, monitor: LatencyMonitor): void {
   const name = args.latin1(2)
   const event = monitor.events.get(name)
   if (event === undefined) {
-    reply.error(`ERR No samples available for event '${name}'`)
+    reply.error(`ERR No samples available for event '${shown(name)}'`)
     return
   }
   const samples = event.samples.slice(-GRAPH_COLUMNS)

@@ -122,6 +122,63 @@ nosuch ${"x".repeat(200)} y
 nosuch ${"abcdefghij ".repeat(20)}
 `
 
+/** Errors show what was sent up to its first zero byte, and line ends as spaces. */
+const QUOTING = `
+"a\\x00b" x
+NOSUCH "a\\x00b" "c\\r\\nd\\n" "\\x00" "" tail
+"NO\\nSUCH\\x00" x
+"get\\x00" a
+CONFIG "a\\x00b"
+CONFIG "GET\\x00x" a
+CONFIG SET "no\\x00such" x
+CONFIG SET "\\xc3\\xa9\\xff" x
+CONFIG SET "nosuch\\n" 1
+ACL "a\\x00b"
+ACL CAT "a\\x00b"
+ACL SETUSER "a\\x00b"
+ACL SETUSER bob "+a\\x00b"
+ACL SETUSER bob "nosuch\\x00b"
+ACL SETUSER bob "+@x\\x00b"
+ACL SETUSER bob "(x\\x00 y)"
+ACL SETUSER bob "(x\\x00 y"
+ACL SETUSER bob "#a\\x00b"
+ACL SETUSER bob "<a\\x00b"
+ACL SETUSER bob "~a\\x00b"
+ACL DRYRUN "a\\x00b" get x
+ACL DRYRUN default "g\\x00et" x
+HELLO 3 "FOO\\x00x"
+CLIENT "a\\x00b"
+CLIENT SETNAME "a\\x00b"
+CLIENT LIST TYPE "a\\x00b"
+CLIENT KILL TYPE "a\\x00b"
+CLIENT KILL USER "a\\x00b"
+CLIENT TRACKING on BCAST PREFIX "a\\x00b" PREFIX "a\\x00bc"
+CLIENT TRACKING on BCAST PREFIX "a\\x00b"
+CLIENT TRACKING on BCAST PREFIX "a\\x00bc"
+CLIENT TRACKING off
+PUBSUB "a\\x00b"
+PUBSUB CHANNELS "a\\x00" b
+XINFO "a\\x00b" c
+XGROUP "a\\x00b" c
+OBJECT "a\\x00b" c
+MEMORY "a\\x00" b
+SLOWLOG "a\\x00"
+LATENCY "a\\x00"
+LATENCY GRAPH "a\\x00b"
+LATENCY HISTORY "a\\x00b"
+COMMAND "a\\x00"
+MODULE "a\\x00"
+EXPIRE nokey 1 "foo\\x00"
+EXPIRE nokey 1 "foo\\r\\nbar\\r\\n"
+PFADD hll a
+PFDEBUG "a\\x00" hll
+XADD stream 1-1 a b
+XREADGROUP GROUP "g\\x00" c STREAMS stream >
+MULTI
+NOSUCH "a\\x00b" "c\\n"
+EXEC
+`
+
 describe("oracle: connection cases", () => {
   test.skipIf(!oracleAvailable)("replies and errors", async () => {
     const oracle = await sharedOracle()
@@ -129,6 +186,7 @@ describe("oracle: connection cases", () => {
     await using ours = await Client.connect(subject.port)
     await using theirs = await Client.connect(oracle.port)
     await compareText(ours, theirs, CASES, { looser })
+    await compareText(ours, theirs, QUOTING)
   })
 })
 
