@@ -25,6 +25,7 @@ import { Propagator } from "./propagate.ts"
 import { PubSub } from "./pubsub.ts"
 import { publishNotifications } from "./pubsub-commands.ts"
 import { Resumption } from "./resumption.ts"
+import { Snapshots } from "./snapshots.ts"
 import { Tracking } from "./tracking.ts"
 import { Transactions } from "./transaction.ts"
 
@@ -82,6 +83,7 @@ export class Engine {
   readonly resumption: Resumption
   readonly pubsub: PubSub
   readonly tracking: Tracking
+  readonly snapshots: Snapshots
   /** Checks AUTH and HELLO AUTH. */
   authenticator: Authenticator
 
@@ -158,6 +160,7 @@ export class Engine {
     this.pubsub = new PubSub(this)
     publishNotifications(this)
     this.tracking = new Tracking(this)
+    this.snapshots = new Snapshots(this)
     this.startedAt = this.clock.wall()
     this.refreshTime()
   }

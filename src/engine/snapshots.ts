@@ -1,0 +1,319 @@
+/**
+ * Snapshots: one state of all databases, read to its end while commands go on. BGSAVE, the rewrite of the append-only file
+ * and a replica's full sync are consumers of the same thing.
+ *
+ *                begin                     all encoded
+ *   (nothing) ──────────▶ running ───────────────────────▶ (nothing)      consumer.end()
+ *                            │    cancel, or the encoder throws
+ *                            └───────────────────────────▶ (nothing)      consumer.abort()
+ *
+ * `begin` freezes here and now: everything propagated before it is in the snapshot, nothing propagated after it is. It hands
+ * what was propagated so far to the sinks and lets the stream name its database again, so a consumer that notes
+ * its place in the stream right after `begin` (a new increment of the append-only file, a replication offset) has the exact
+ * seam. Inside EXEC or a script there is no such seam: look at `mayBegin` first, and come back later.
+ *
+ * Freezing costs a copy of the directories (PageHeap, docs/byte-map.md), no more. Then the encoder is run in slices, between
+ * the requests of clients, and each piece of bytes it makes is given to the consumer. The heap is thawed when the last
+ * byte is encoded, not when it has been written.
+ *
+ * Pace. While nobody asks for anything, slice follows slice. As soon as commands come, a slice is followed by a
+ * break, in which it shows how many come: with a few a millisecond the next slice follows, with many
+ * the break is so long that clients keep BUSY_SHARE of the time. A break is needed to tell the two apart: a client that
+ * waits for each reply sends no more than one command per slice, however much it would like to.
+ *
+ * Back pressure: no slice is run while `consumer.isFull`; the consumer calls `resume` when it has room again. `finish` runs the rest
+ * at once and does not ask for room.
+ *
+ * There is one snapshot at a time, since the heap knows one frozen epoch. Who comes while it runs waits for `onIdle`.
+ */
+
+import type { FrozenMap } from "../structs/byte-map.ts"
+import type { Engine } from "./engine.ts"
+
+/** What it is for, as INFO and error replies tell them apart. */
+export type SnapshotPurpose = "save" | "rewrite" | "replicas"
+
+export interface FrozenDatabase {
+  readonly index: number
+  readonly keys: FrozenMap
+  /** How many of the keys have an expiry. */
+  readonly expirySize: number
+}
+
+/** All databases that are not empty, in order. Good until the snapshot ends. */
+export interface FrozenData {
+  readonly databases: readonly FrozenDatabase[]
+  readonly keyCount: number
+  /** Wall time of the freeze, in ms. */
+  readonly now: number
+  /** Facts that go with the data, by name (`repl-id`, `repl-offset` …), for who loads it. */
+  readonly facts: readonly (readonly [name: string, value: string])[]
+  /** Sources of the function libraries. */
+  readonly libraries: readonly Uint8Array[]
+}
+
+/** Counted by the encoder as it goes. */
+export interface SnapshotProgress {
+  keys: number
+}
+
+/**
+ * Turns a frozen state into bytes, in small steps: each `next` does well under a millisecond of work and returns bytes that
+ * are the caller's from then on, or undefined when there are none yet.
+ */
+export type SnapshotEncoder = (data: FrozenData, progress: SnapshotProgress) => Iterator<Uint8Array | undefined, void>
+
+export interface SnapshotConsumer {
+  /** No more bytes for now. */
+  readonly isFull: boolean
+  /** The next bytes; they are the consumer's now. Called even when full if the snapshot must be finished at once. */
+  take(bytes: Uint8Array): void
+  /** All bytes were given. The snapshot is over; another may begin. */
+  end(): void
+  /** No more bytes will come. The snapshot is over. */
+  abort(reason: Error): void
+}
+
+/** Saves to the snapshot file (`dbfilename`) for those who need the file itself: replication without diskless sync. */
+export interface SnapshotFiles {
+  /**
+   * Begins a BGSAVE here and now, on behalf of replicas; only if `mayBegin`.
+   * @param done called when the file is in its place and safe, with its path, or with what went wrong
+   * @returns false when it could not begin (`done` is not called then)
+   */
+  saveForReplicas(done: (error: Error | undefined, path: string) => void): boolean
+}
+
+/** Share of the time that busy clients keep. */
+const BUSY_SHARE = 0.85
+/** One stretch of encoding. */
+const SLICE_MICROS_MAX = 700
+/** Commands per millisecond from which clients count as busy. */
+const BUSY_COMMANDS_PER_MS = 3
+
+export class Snapshots {
+  running: Snapshot | undefined
+  /** What snapshots are encoded with unless told otherwise: as an RDB file. The composition root fills it in. */
+  encoder: SnapshotEncoder = noEncoder
+  /** What goes into every snapshot beside the keys; asked at the freeze. Subsystems add themselves. */
+  readonly facts: (() => Iterable<readonly [name: string, value: string]>)[] = []
+  libraries: () => readonly Uint8Array[] = () => []
+  /** Filled in by the composition root. */
+  files: SnapshotFiles = { saveForReplicas: () => false }
+  /** Freezes so far, and how long the last one took. */
+  count = 0
+  lastFreezeMicros = 0
+  /** For tests: false leaves it to them to call `step`. */
+  runsByItself = true
+  /** A snapshot has ended: one that waits may begin. */
+  readonly onIdle: (() => void)[] = []
+
+  readonly engine: Engine
+
+  constructor(engine: Engine) {
+    this.engine = engine
+  }
+
+  /** Whether `begin` would begin one: none runs, and the command stream has a seam here. */
+  get mayBegin(): boolean {
+    return this.running === undefined && !this.isInsideUnit
+  }
+
+  /** Inside EXEC or a script. */
+  get isInsideUnit(): boolean {
+    return this.engine.caller.nesting > 1
+  }
+
+  /** Freezes now, and encodes from now on. Throws unless `mayBegin`. */
+  begin(purpose: SnapshotPurpose, consumer: SnapshotConsumer, encoder = this.encoder): Snapshot {
+    if (!this.mayBegin) throw new Error("a snapshot cannot begin here")
+    const { engine } = this
+    engine.flushPropagation()
+    engine.propagator.forgetSelected()
+    const snapshot = new Snapshot(this, purpose, consumer, this.freeze(), encoder)
+    this.running = snapshot
+    if (this.runsByItself) snapshot.resume()
+    return snapshot
+  }
+
+  /** Encodes the state as it is now in one go, while everything else waits; a snapshot that runs is finished before. */
+  runAtOnce(purpose: SnapshotPurpose, consumer: SnapshotConsumer, encoder = this.encoder): void {
+    this.running?.finish()
+    const snapshot = new Snapshot(this, purpose, consumer, this.freeze(), encoder)
+    this.running = snapshot
+    snapshot.finish()
+  }
+
+  private freeze(): FrozenData {
+    const { clock, keyspace } = this.engine
+    const startedAt = clock.monotonicMicros()
+    keyspace.heap.freeze()
+    const databases: FrozenDatabase[] = []
+    let keyCount = 0
+    for (const { index, keys } of keyspace.databases) {
+      if (keys.size === 0) continue
+      databases.push({ index, keys: keys.frozenView(), expirySize: keys.expirySize })
+      keyCount += keys.size
+    }
+    this.count++
+    this.lastFreezeMicros = Math.round(clock.monotonicMicros() - startedAt)
+    const facts = this.facts.flatMap(ask => [...ask()])
+    return { databases, keyCount, now: clock.wall(), facts, libraries: this.libraries() }
+  }
+
+  /** The heap is free again. */
+  ended(): void {
+    this.running = undefined
+    this.engine.keyspace.heap.thaw()
+  }
+}
+
+export class Snapshot {
+  readonly purpose: SnapshotPurpose
+  readonly consumer: SnapshotConsumer
+  readonly keyCount: number
+  readonly startedAt: number
+  readonly progress: SnapshotProgress = { keys: 0 }
+  /** Microseconds to wait for each key encoded; negative: one microsecond for so many keys. For tests. */
+  keyDelayMicros = 0
+
+  private readonly owner: Snapshots
+  private readonly engine: Engine
+  private readonly steps: Iterator<Uint8Array | undefined, void>
+  private over = false
+  /** A slice is on its way, by timer or at once. */
+  private scheduled = false
+  /** When the last slice ended, how long it was, and how many commands had been run by then. */
+  private sliceEndedAt: number
+  private sliceMicros = 0
+  private commandsBefore = 0
+  private delayedUntil = 0
+
+  constructor(
+    owner: Snapshots,
+    purpose: SnapshotPurpose,
+    consumer: SnapshotConsumer,
+    data: FrozenData,
+    encoder: SnapshotEncoder,
+  ) {
+    this.owner = owner
+    this.engine = owner.engine
+    this.purpose = purpose
+    this.consumer = consumer
+    this.keyCount = data.keyCount
+    this.startedAt = data.now
+    this.sliceEndedAt = this.engine.clock.monotonicMicros()
+    this.steps = encoder(data, this.progress)
+  }
+
+  /** The consumer has room again. */
+  resume(): void {
+    if (this.scheduled || this.over || !this.owner.runsByItself) return
+    this.scheduled = true
+    setImmediate(this.turn)
+  }
+
+  /** One slice now; for tests. */
+  step(micros = SLICE_MICROS_MAX): void {
+    const until = this.engine.clock.monotonicMicros() + micros
+    do this.advance()
+    while (!this.over && this.engine.clock.monotonicMicros() < until)
+  }
+
+  /** All the rest now. */
+  finish(): void {
+    let owedMicros = 0
+    while (!this.over) {
+      const { keys } = this.progress
+      this.advance()
+      owedMicros += this.delayOf(this.progress.keys - keys)
+      if (owedMicros < 1000) continue
+      Bun.sleepSync(owedMicros / 1000)
+      owedMicros = 0
+    }
+  }
+
+  /** Gives up; the consumer hears of it. */
+  cancel(reason: Error): void {
+    if (this.over) return
+    this.over = true
+    this.owner.ended()
+    this.consumer.abort(reason)
+    for (const run of this.owner.onIdle) run()
+  }
+
+  private readonly turn = (): void => {
+    this.scheduled = false
+    if (this.over || this.consumer.isFull) return
+    const { clock } = this.engine
+    const now = clock.monotonicMicros()
+    if (now < this.delayedUntil) {
+      this.later((this.delayedUntil - now) / 1000)
+      return
+    }
+    if (!this.isItsTurn(now)) {
+      this.later(1)
+      return
+    }
+    const { keys } = this.progress
+    const until = now + SLICE_MICROS_MAX
+    let after = now
+    do {
+      this.advance()
+      after = clock.monotonicMicros()
+    } while (
+      !this.over &&
+      after < until &&
+      !this.consumer.isFull &&
+      (this.keyDelayMicros <= 0 || this.progress.keys === keys)
+    )
+    if (this.over) return
+    this.sliceEndedAt = after
+    this.sliceMicros = after - now
+    this.commandsBefore = this.engine.commandsProcessed
+    this.delayedUntil = after + this.delayOf(this.progress.keys - keys)
+    this.resume()
+  }
+
+  /** Whether clients have had their share since the last slice. */
+  private isItsTurn(now: number): boolean {
+    const commands = Math.abs(this.engine.commandsProcessed - this.commandsBefore)
+    if (commands === 0) return true
+    const elapsed = now - this.sliceEndedAt
+    if (elapsed >= (this.sliceMicros * BUSY_SHARE) / (1 - BUSY_SHARE)) return true
+    return elapsed >= 1000 && commands * 1000 < elapsed * BUSY_COMMANDS_PER_MS
+  }
+
+  private later(ms: number): void {
+    this.scheduled = true
+    setTimeout(this.turn, ms)
+  }
+
+  private delayOf(keys: number): number {
+    const { keyDelayMicros } = this
+    return keyDelayMicros >= 0 ? keyDelayMicros * keys : keys / -keyDelayMicros
+  }
+
+  /** One step of the encoder. */
+  private advance(): void {
+    let step: IteratorResult<Uint8Array | undefined, void>
+    try {
+      step = this.steps.next()
+    } catch (error) {
+      this.cancel(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    if (!step.done) {
+      if (step.value !== undefined) this.consumer.take(step.value)
+      return
+    }
+    this.over = true
+    this.owner.ended()
+    this.consumer.end()
+    for (const run of this.owner.onIdle) run()
+  }
+}
+
+function noEncoder(): never {
+  throw new Error("there is no encoder")
+}
