@@ -190,7 +190,7 @@ function* block(random: Random, profile: Profile): Generator<Command> {
       yield [inTransaction ? (random.oneIn(5) ? "DISCARD" : "EXEC") : "MULTI"]
       inTransaction = !inTransaction
     }
-    yield generator.next(random, profile)
+    yield* generator.next(random, profile)
   }
   if (inTransaction) yield ["EXEC"]
 }
@@ -338,7 +338,7 @@ async function roundOf(seed: number): Promise<void> {
     const waiters = [await Waiter.connect(server.port), await Waiter.connect(server.port)]
     for (let i = 0; i < BLOCKS; i++) {
       const waiter = random.pick(waiters)
-      const command = waitingGenerator.next(random, profile)
+      const command = waitingGenerator.next(random, profile)[0]!
       history.push(`waits: ${formatCommand(command)}`)
       await waiter.wait(command, control)
       const sent = [...block(random, profile)]

@@ -70,7 +70,7 @@ describe("commands as text", () => {
   test("any command survives printing and parsing", () => {
     const random = new Random()
     const generator = new CommandGenerator({ commands: { "SET key value [field] [garbage]": 1 } })
-    for (const command of generator.round(random, 500)) {
+    for (const command of [...generator.round(random, 500)].flat()) {
       const [parsed] = parseCommands(formatCommand(command))
       const bytes = (args: typeof command) => args.map(arg => Buffer.from(arg as string).toString("hex"))
       expect(bytes(parsed!)).toEqual(bytes(command))
@@ -81,9 +81,23 @@ describe("commands as text", () => {
 describe("generator", () => {
   test("the same seed gives the same commands", () => {
     const generator = new CommandGenerator({ commands: { "SET key value [NX|XX]": 2, "GET key": 1 } })
-    const make = (seed: number) => [...generator.round(new Random(seed), 200)].map(formatCommand)
+    const make = (seed: number) => [...generator.round(new Random(seed), 200)].flat().map(formatCommand)
     expect(make(7)).toEqual(make(7))
     expect(make(7)).not.toEqual(make(8))
+  })
+
+  test("commands that belong together stay together, and what must not be spoilt is not", () => {
+    const generator = new CommandGenerator({
+      commands: { "MULTI ; SET key value ; EXEC": 1, "BLPOP key 1": 1 },
+      spoilOneIn: 2,
+      mayBeSpoilt: command => String(command[0]).toUpperCase() !== "BLPOP",
+    })
+    const groups = [...generator.round(new Random(), 1000)]
+    for (const group of groups) {
+      if (group.length === 3) expect([group[0], group[2]].flat().join(" ").toUpperCase()).toBe("MULTI EXEC")
+      else expect([group.length, group[0]!.length]).toEqual([1, 3])
+    }
+    expect(groups.some(group => group.length === 3 && group[1]!.length !== 3)).toBe(true)
   })
 
   test("templates: optional, alternatives, groups, repetition, quotes", () => {

@@ -3,8 +3,9 @@ import { Prng } from "../../src/bytes/prng.ts"
 import { KeyedHash } from "../../src/bytes/siphash.ts"
 import { Blob, ByteMap, type FrozenMap } from "../../src/structs/byte-map.ts"
 import { PageHeap } from "../../src/structs/page-heap.ts"
+import { runSeed } from "../support/random.ts"
 
-const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+const seed = runSeed
 
 interface Entry {
   type: number

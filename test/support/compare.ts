@@ -8,6 +8,7 @@
 import { decodeReply, type Reply } from "../../src/resp/reply-decoder.ts"
 import { type Client, ConnectionLost } from "./client.ts"
 import { type Command, escaped, formatCommand, parseCommands } from "./command.ts"
+import type { Tally } from "./tally.ts"
 
 /** Ways to be less strict about one command's replies. Several may be given together. */
 export interface Looser {
@@ -55,6 +56,8 @@ export interface CompareOptions {
   seed?: number
   /** What was sent before, for the message. */
   history?: readonly Command[]
+  /** Is told of every command and what the oracle answered. */
+  tally?: Tally
 }
 
 /** Two replies that should have been the same. */
@@ -99,6 +102,7 @@ export async function findDifference(
     for (let i = 0; i < block.length; i++) {
       const looser = looserOf(block[i]!, options.looser)
       const [a, b] = [mine[i]!, theirs[i]!]
+      options.tally?.note(plain[i]!, b)
       if (typeof a === "string" || typeof b === "string") {
         if (a === b) continue
         return { index: from + i, command: plain[i]!, ours: printAnswer(a), theirs: printAnswer(b) }

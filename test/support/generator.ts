@@ -7,10 +7,12 @@
  *
  * - what starts with a lower-case letter is a word, drawn anew each time (see words.ts);
  * - 'quoted' text stands for itself; everything else is a literal, sometimes written in another case;
- * - `[…]` is there or not, `a|b` is one of them, `(…)` groups, `…...` repeats one to a few times.
+ * - `[…]` is there or not, `a|b` is one of them, `(…)` groups, `…...` repeats one to a few times;
+ * - `;` between whole commands: they are sent one behind the other, with nothing in between.
  *
  * A share of the commands is then spoilt: an argument dropped, doubled, added, swapped or replaced by garbage. That
- * covers arity and syntax errors without anyone writing them down.
+ * covers arity and syntax errors without anyone writing them down. Of commands that belong together, the first and the
+ * last are left as they are, so that what MULTI begins is ended.
  */
 import type { Arg, Command } from "./command.ts"
 import type { Random } from "./random.ts"
@@ -26,15 +28,19 @@ export interface GeneratorOptions {
   words?: Record<string, Word>
   /** How many of the commands are spoilt: one in this many; 0 for none, 20 when not told. */
   spoilOneIn?: number
+  /** Whether a spoilt command may be sent; one that could wait long, or takes something from the clock, is left whole. */
+  mayBeSpoilt?: (command: Command) => boolean
 }
 
 type Emit = (out: Arg[], random: Random, profile: Profile) => void
 
 export class CommandGenerator {
-  #emitters: Emit[] = []
+  /** Of each template the commands in it. */
+  #emitters: Emit[][] = []
   /** Running sums of the weights. */
   #upTo: number[] = []
   #spoilOneIn: number
+  #mayBeSpoilt: (command: Command) => boolean
 
   constructor(options: GeneratorOptions) {
     const dictionary = { ...words, ...options.words }
@@ -45,27 +51,40 @@ export class CommandGenerator {
     for (const [template, weight] of entries) {
       this.#emitters.push(
         typeof template === "string"
-          ? compileTemplate(template, dictionary)
-          : (out, random, profile) => out.push(...template(random, profile)),
+          ? template.split(" ; ").map(part => compileTemplate(part, dictionary))
+          : [(out, random, profile) => out.push(...template(random, profile))],
       )
       sum += weight
       this.#upTo.push(sum)
     }
     this.#spoilOneIn = options.spoilOneIn ?? 20
+    this.#mayBeSpoilt = options.mayBeSpoilt ?? (() => true)
   }
 
-  /** The commands of one round; the same for the same random. */
-  *round(random: Random, count: number): Generator<Command> {
+  /** The commands of one round, those that belong together as one; at least `count`, the same for the same random. */
+  *round(random: Random, count: number): Generator<readonly Command[]> {
     const profile = drawProfile(random)
-    for (let i = 0; i < count; i++) yield this.next(random, profile)
+    for (let made = 0; made < count; ) {
+      const commands = this.next(random, profile)
+      made += commands.length
+      yield commands
+    }
   }
 
-  next(random: Random, profile: Profile): Command {
+  next(random: Random, profile: Profile): readonly Command[] {
     const at = random.fraction() * this.#upTo.at(-1)!
-    const command: Arg[] = []
-    this.#emitters[this.#upTo.findIndex(upTo => at < upTo)]!(command, random, profile)
-    if (this.#spoilOneIn > 0 && random.oneIn(this.#spoilOneIn)) spoil(command, random, profile)
-    return command
+    const commands = this.#emitters[this.#upTo.findIndex(upTo => at < upTo)]!.map(emit => {
+      const command: Arg[] = []
+      emit(command, random, profile)
+      return command
+    })
+    if (this.#spoilOneIn > 0 && random.oneIn(this.#spoilOneIn) && commands.length !== 2) {
+      const spoilt = commands.length === 1 ? 0 : random.between(1, commands.length - 2)
+      const command = [...commands[spoilt]!]
+      spoil(command, random, profile)
+      if (this.#mayBeSpoilt(command)) commands[spoilt] = command
+    }
+    return commands
   }
 }
 

@@ -5,7 +5,7 @@
  * The commands come in rounds. A round starts with empty servers and its own seed, so a failure is replayed from the
  * start of its round, never from the start of a long run; then the failing sequence is made shorter while it still fails.
  */
-import { describe, test } from "bun:test"
+import { afterAll, describe, test } from "bun:test"
 import { Client } from "./client.ts"
 import { type Command, formatCommand } from "./command.ts"
 import {
@@ -23,6 +23,7 @@ import { minimise } from "./minimise.ts"
 import { oracleAvailable, sharedOracle } from "./oracle.ts"
 import { Random, runSeed } from "./random.ts"
 import { type Subject, startSubject } from "./subject.ts"
+import { Tally } from "./tally.ts"
 
 export interface OracleFamilyOptions extends GeneratorOptions {
   looser?: LooserTable
@@ -61,6 +62,9 @@ const otherTypesOneIn = 12
 export function oracleFamily(name: string, options: OracleFamilyOptions): void {
   const family = new OracleFamily(options)
   describe(`oracle: ${name}`, () => {
+    afterAll(() => {
+      if (family.tally !== undefined) console.log([`tally of ${name}`, ...family.tally.lines()].join("\n"))
+    })
     const protocols = options.resp ?? [2, 3]
     const count = Math.ceil(fuzzCount / protocols.length)
     for (const resp of protocols) {
@@ -78,6 +82,7 @@ export function oracleFamily(name: string, options: OracleFamilyOptions): void {
 
 /** What `oracleFamily` runs, for tests that want to hold the servers themselves. */
 export class OracleFamily {
+  readonly tally = process.env.BUNDIS_TALLY ? new Tally() : undefined
   #options: OracleFamilyOptions
   #commands: CommandGenerator
   #otherTypes: CommandGenerator | null
@@ -94,7 +99,7 @@ export class OracleFamily {
     const oracle = await sharedOracle()
     const length = this.#options.roundLength ?? 1000
     for (let round = 0; round * length < count; round++) {
-      const pair = new Pair(port, oracle.port, resp, this.#options)
+      const pair = new Pair(port, oracle.port, resp, this.#options, this.tally)
       await this.#round(pair, (seed + round) >>> 0, Math.min(length, count - round * length))
     }
   }
@@ -133,8 +138,9 @@ export class OracleFamily {
     const random = new Random(seed)
     const others = this.#otherTypes?.round(new Random(seed ^ 0x5bd1e995), count)
     const commands: Command[] = []
-    for (const command of this.#commands.round(random, count)) {
-      commands.push(others && random.oneIn(otherTypesOneIn) ? others.next().value! : command)
+    for (const together of this.#commands.round(random, count)) {
+      const isReplaced = together.length === 1 && others !== undefined && random.oneIn(otherTypesOneIn)
+      commands.push(...(isReplaced ? others.next().value! : together))
     }
     return commands
   }
@@ -151,11 +157,13 @@ class Pair {
   readonly resp: 2 | 3
   #ports: [number, number]
   #options: OracleFamilyOptions
+  #tally: Tally | undefined
 
-  constructor(ourPort: number, oraclePort: number, resp: 2 | 3, options: OracleFamilyOptions) {
+  constructor(ourPort: number, oraclePort: number, resp: 2 | 3, options: OracleFamilyOptions, tally?: Tally) {
     this.#ports = [ourPort, oraclePort]
     this.resp = resp
     this.#options = options
+    this.#tally = tally
   }
 
   async run(commands: readonly (Command | LooseCommand)[], finalState: boolean | "encodings"): Promise<Failure | null> {
@@ -165,7 +173,7 @@ class Pair {
     const [flushed] = await ours.pipeline(prepare)
     await oracle.pipeline(prepare)
     if (formatReply(flushed!) !== "+OK") throw new Error(`FLUSHALL was answered with ${formatReply(flushed!)}`)
-    const options = { looser: this.#options.looser, block: blockLength }
+    const options = { looser: this.#options.looser, block: blockLength, tally: this.#tally }
     const difference = await findDifference(ours, oracle, commands, options)
     if (difference !== null) return { difference, sequence: commands.slice(0, difference.index + 1) }
     if (!finalState) return null
