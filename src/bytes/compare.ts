@@ -25,8 +25,8 @@ const nativeLatin1Slice = native.latin1Slice
 const nativeUtf8Slice = native.utf8Slice
 const encoder = new TextEncoder()
 
-/** Up to this many bytes the loop is faster than the native copy (measured: level at about 32). */
-const COPY_LOOP_BYTES_MAX = 32
+/** Up to this many bytes the loop is faster than the native copy (level at about 20, sooner while the loop is uncompiled). */
+const COPY_LOOP_BYTES_MAX = 16
 /** Up to this many bytes the loop is faster than the native comparison (measured: level at about 128). */
 const COMPARE_LOOP_BYTES_MAX = 128
 
