@@ -40,14 +40,21 @@ export interface FrozenDatabase {
   readonly expirySize: number
 }
 
+/** A place in the replication stream, and the database selected there. */
+export interface ReplicationPoint {
+  readonly id: string
+  readonly offset: number
+  readonly db: number
+}
+
 /** All databases that are not empty, in order. Good until the snapshot ends. */
 export interface FrozenData {
   readonly databases: readonly FrozenDatabase[]
   readonly keyCount: number
   /** Wall time of the freeze, in ms. */
   readonly now: number
-  /** Facts that go with the data, by name (`repl-id`, `repl-offset` …), for who loads it. */
-  readonly facts: readonly (readonly [name: string, value: string])[]
+  /** Where replication stood. */
+  readonly replication: ReplicationPoint | undefined
   /** Sources of the function libraries. */
   readonly libraries: readonly Uint8Array[]
 }
@@ -95,8 +102,8 @@ export class Snapshots {
   running: Snapshot | undefined
   /** What snapshots are encoded with unless told otherwise: as an RDB file. The composition root fills it in. */
   encoder: SnapshotEncoder = noEncoder
-  /** What goes into every snapshot beside the keys; asked at the freeze. Subsystems add themselves. */
-  readonly facts: (() => Iterable<readonly [name: string, value: string]>)[] = []
+  /** What goes into a snapshot beside the keys; asked at the freeze. Filled in by the subsystems that know. */
+  replication: () => ReplicationPoint | undefined = () => undefined
   libraries: () => readonly Uint8Array[] = () => []
   /** Filled in by the composition root. */
   files: SnapshotFiles = { saveForReplicas: () => false }
@@ -157,8 +164,7 @@ export class Snapshots {
     }
     this.count++
     this.lastFreezeMicros = Math.round(clock.monotonicMicros() - startedAt)
-    const facts = this.facts.flatMap(ask => [...ask()])
-    return { databases, keyCount, now: clock.wall(), facts, libraries: this.libraries() }
+    return { databases, keyCount, now: clock.wall(), replication: this.replication(), libraries: this.libraries() }
   }
 
   /** The heap is free again. */
