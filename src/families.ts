@@ -17,6 +17,7 @@ import { listCommands } from "./families/list.ts"
 import { listBlockingCommands } from "./families/list-blocking.ts"
 import { listEditCommands } from "./families/list-edit.ts"
 import { listMoveCommands } from "./families/list-move.ts"
+import { memberExpiryCommands } from "./families/member-expiry.ts"
 import { scanCommands } from "./families/scan.ts"
 import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
@@ -62,6 +63,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   sortedSetPopCommands,
   sortedSetWalkCommands,
   sortedSetAlgebraCommands,
+  memberExpiryCommands,
   geoCommands,
   geoSearchCommands,
   streamCommands,

@@ -14,6 +14,7 @@ import { ClientLimits } from "./engine/client-limits.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
 import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
+import { memoryGate } from "./engine/memory-limit.ts"
 import { Engine, type LogLevel, type ShutdownOptions } from "./engine/engine.ts"
 import { pauseGate, waitingClientCommands, waitingInfo } from "./engine/pause.ts"
 import { pubsubCommands, subscribedGate } from "./engine/pubsub-commands.ts"
@@ -25,6 +26,7 @@ import { queueGate, transactionCommands } from "./engine/transaction.ts"
 import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
+import { ValueType } from "./keyspace/kinds.ts"
 import { Listener } from "./net/listener.ts"
 import { ListenError, Listening } from "./net/listening.ts"
 import { observeCommands } from "./observe/commands.ts"
@@ -102,6 +104,7 @@ export class Server {
         authenticationGate,
         noMultiGate,
         aclGate(() => this.acl),
+        memoryGate,
         loadingGate,
         diskErrorGate,
         subscribedGate,
@@ -128,8 +131,16 @@ export class Server {
     keyspace.events.onExpired = (db, key, start, end) => {
       engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
     }
+    keyspace.events.onEvicted = (db, key, start, end) => {
+      const word = config.values.lazyfreeLazyEviction ? "UNLINK" : "DEL"
+      engine.propagator.beside(db, 2).word(word).arg(key, start, end)
+    }
     keyspace.events.onFieldExpired = (db, key, start, end, field, fieldStart, fieldEnd) => {
       engine.propagator.beside(db, 3).word("HDEL").arg(key, start, end).arg(field, fieldStart, fieldEnd)
+    }
+    keyspace.events.onMemberExpired = (db, key, start, end, member, memberStart, memberEnd, type) => {
+      const effect = engine.propagator.beside(db, 3).word(type === ValueType.Set ? "SREM" : "ZREM")
+      effect.arg(key, start, end).arg(member, memberStart, memberEnd)
     }
     this.listener = new Listener(engine, {
       refusesStrangers: () => config.values.protectedMode && this.acl.isOpen,
@@ -159,6 +170,7 @@ export class Server {
       this.limits.evicted = 0
     })
     this.cron.onTick.push(() => this.observer.sample())
+    this.cron.onTick.push(() => engine.memoryLimit.tick())
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.pause.expireDue())
     this.cron.onTick.push(() => this.engine.tracking.shrink())
@@ -211,9 +223,9 @@ export class Server {
     const apply = (): undefined => {
       const { values } = config
       keyspace.events.notifyFlags = values.notifyKeyspaceEvents
-      keyspace.lfu = values.maxmemoryPolicy.endsWith("lfu")
       keyspace.lfuLogFactor = values.lfuLogFactor
       keyspace.lfuDecayMinutes = values.lfuDecayTime
+      keyspace.setAccessMeaning(values.maxmemoryPolicy.endsWith("lfu"), values.maxmemoryPolicy.endsWith("lrm"))
     }
     apply()
     config.onChangeOfAny(["notify-keyspace-events", "maxmemory-policy", "lfu-log-factor", "lfu-decay-time"], apply)
@@ -238,6 +250,7 @@ export class Server {
   stop(): void {
     if (this.closed) return
     this.closed = true
+    this.engine.memoryLimit.stop()
     this.engine.endTick()
     this.cron.stop()
     this.persistence.stop()

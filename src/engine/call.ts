@@ -6,6 +6,7 @@
  */
 
 import { Call } from "../command/context.ts"
+import { extractKeys, KeyPositions } from "../command/key-specs.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import type { Client } from "./client.ts"
@@ -58,6 +59,7 @@ export class Caller {
     propagator.open()
     propagator.replaced = false
     try {
+      if (engine.keyspace.now > engine.keyspace.memberExpiry.nextDue) expireMembers(call)
       command.run!(call)
       if (events.dirty !== dirty && !propagator.replaced) propagator.verbatim(call.db, args)
     } catch (error) {
@@ -109,5 +111,18 @@ export class Caller {
     call.propagation = engine.propagator
     this.levels.push(call)
     return call
+  }
+}
+
+const positions = new KeyPositions()
+
+/** Rids the keys of a command of members that are past their time, before it gets to see them. */
+function expireMembers(call: Call): void {
+  const { args, command, db, keyspace } = call
+  if (keyspace.expiryPaused) return
+  extractKeys(command.keys, args, positions)
+  for (let i = 0; i < positions.count; i++) {
+    const at = positions.positions[i]!
+    keyspace.memberExpiry.meet(db, args.bytes, args.starts[at]!, args.ends[at]!)
   }
 }

@@ -59,8 +59,9 @@ export class Cron {
     do {
       const expiring = keyspace.expireSlice()
       const fields = keyspace.fieldExpiry.slice()
+      const members = keyspace.memberExpiry.slice()
       const freeing = keyspace.freeSlice()
-      more = expiring || fields || freeing
+      more = expiring || fields || members || freeing
     } while (more && clock.monotonicMicros() < until)
     engine.endTick()
     if (!more || this.working) return

@@ -139,7 +139,8 @@ function popMany(call: Call): void {
   reply.set(count)
   const popped = new Popped(call, count)
   if (keys.type(address) !== Kind.SetTable) popFromPacked(keys, address, size, count, popped)
-  else if ((size - count) * POP_DRAWS_ABOVE > count) popByDrawing(keys, address, count, popped)
+  else if ((size - count) * POP_DRAWS_ABOVE > count || hasTimes(keys, address))
+    popByDrawing(keys, address, count, popped)
   else popAllBut(call, address, size, count, popped)
   call.changed(1, Notify.Set, "spop")
   call.keyspace.events.dirty += count - 1
@@ -169,6 +170,11 @@ class Popped {
     this.inCommand--
     this.left--
   }
+}
+
+/** Whether members of a table expire: what stays of it must be left where it is then. */
+function hasTimes(keys: ByteMap, address: number): boolean {
+  return (keys.object(address) as ByteMap).expirySize > 0
 }
 
 function popFromPacked(keys: ByteMap, address: number, size: number, count: number, popped: Popped): void {

@@ -22,6 +22,8 @@ type Outcome = (typeof Outcome)[keyof typeof Outcome]
 export let pairScores = new Float64Array(64)
 /** The score after `addPair`. */
 let resulting = 0
+/** Members of the running command that lost their expiry: each counts as a change. */
+let cleared = 0
 
 /** Makes room in `pairScores`. */
 export function reserveScores(pairs: number): void {
@@ -37,6 +39,7 @@ export function addMembers(call: Call, first: number, stride: number, pairs: num
   if (!zset.write(call)) return 0
   let added = 0
   let updated = 0
+  cleared = 0
   let last: Outcome = Outcome.Nothing
   if (zset.exists || (options & Option.Xx) === 0) {
     makeRoom(call, first, stride, pairs)
@@ -58,9 +61,9 @@ export function addMembers(call: Call, first: number, stride: number, pairs: num
   else if (last === Outcome.Nothing) reply.null()
   else replyScore(reply, resulting)
   const changes = added + updated
-  if (changes > 0) {
+  if (changes + cleared > 0) {
     call.changed(1, Notify.Zset, increments ? "zincr" : "zadd")
-    call.keyspace.events.dirty += changes - 1
+    call.keyspace.events.dirty += Math.max(changes, 1) - 1
   }
   return changes
 }
@@ -106,6 +109,7 @@ function addPair(bytes: Uint8Array, start: number, end: number, score: number, o
     return Outcome.Nothing
   }
   resulting = to
+  if ((options & Option.Increment) === 0 && zset.clearExpiry(bytes, start, end)) cleared++
   if (to === from) return Outcome.Kept
   zset.change(bytes, start, end, to)
   return Outcome.Updated

@@ -273,6 +273,14 @@ export class OpenZset {
     this.insertPair(bytes, start, end, score)
   }
 
+  /** Takes away the expiry of the member just found; whether it had one. */
+  clearExpiry(bytes: Uint8Array, start: number, end: number): boolean {
+    const index = this.table?.index
+    if (index === undefined || index.expirySize === 0 || index.expiry(this.found) === 0) return false
+    this.found = index.setExpiry(index.find(bytes, start, end), 0)
+    return true
+  }
+
   /** Removes the member just found. */
   remove(bytes: Uint8Array, start: number, end: number): void {
     if (this.table !== undefined) this.table.remove(this.found, bytes, start, end, this.score)

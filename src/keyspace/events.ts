@@ -56,6 +56,21 @@ export class KeyspaceEvents {
     fieldEnd: number,
   ) => void = nothing
 
+  /**
+   * A member of the set or sorted set under a key went because its time was up: to be propagated as SREM or ZREM, by the type
+   * (ValueType). All bytes are borrowed.
+   */
+  onMemberExpired: (
+    db: Database,
+    key: Uint8Array,
+    start: number,
+    end: number,
+    member: Uint8Array,
+    memberStart: number,
+    memberEnd: number,
+    type: number,
+  ) => void = nothing
+
   /** Publishes a keyspace notification if its class is enabled. */
   notify(flag: number, event: string, db: Database, key: Uint8Array, start: number, end: number): void {
     if ((this.notifyFlags & flag) !== 0) this.onNotify(event, db, key, start, end)

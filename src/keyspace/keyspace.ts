@@ -26,7 +26,10 @@ export class Keyspace {
   readonly heap = new PageHeap()
   readonly random: Prng
   readonly databases: Database[] = []
+  /** Fields of hashes that expire. */
   readonly fieldExpiry = new FieldExpiry(this)
+  /** Members of sets and sorted sets that expire. */
+  readonly memberExpiry = new FieldExpiry(this)
   /** Wall time in ms, standing still while a command runs. */
   now = 0
   /** True where expired keys must not be removed: on a replica, while loading, with the expire cycle switched off by pause. */

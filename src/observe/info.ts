@@ -294,7 +294,7 @@ function memory({ memory: use, engine }: Observer): InfoField[] {
     ["rss_overhead_bytes", 0],
     ["mem_fragmentation_ratio", ratio(resident, used)],
     ["mem_fragmentation_bytes", resident - used],
-    ["mem_not_counted_for_evict", use.other("aof") + use.replicas],
+    ["mem_not_counted_for_evict", use.notCounted],
     ["mem_replication_backlog", use.other("backlog")],
     ["mem_total_replication_buffers", use.other("backlog") + use.replicas],
     ["mem_clients_slaves", use.replicas],
@@ -370,7 +370,9 @@ function stats({ engine, operationRate, inputRate, outputRate, cycleRate }: Obse
     ["expired_stale_perc", "0.00"],
     ...idle("expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"),
     ["evicted_keys", events.evictedKeys],
-    ...idle("evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"),
+    ...idle("evicted_clients", "evicted_scripts"),
+    ["total_eviction_exceeded_time", engine.memoryLimit.totalExceededMs],
+    ["current_eviction_exceeded_time", engine.memoryLimit.currentExceededMs],
     ["keyspace_hits", events.hits],
     ["keyspace_misses", events.misses],
     ...idle("pubsub_channels", "pubsub_patterns", "pubsubshard_channels", "latest_fork_usec", "total_forks"),
@@ -439,7 +441,7 @@ function keyspace({ keyspace: store }: Engine): InfoField[] {
     if (keys.size === 0) continue
     const { expirySize } = keys
     const average = expirySize === 0 ? 0 : Math.max(0, Math.round(keys.expirySum / expirySize - store.now))
-    const subexpiry = store.fieldExpiry.size(db)
+    const subexpiry = store.fieldExpiry.size(db) + store.memberExpiry.size(db)
     fields.push([`db${index}`, `keys=${keys.size},expires=${expirySize},avg_ttl=${average},subexpiry=${subexpiry}`])
   }
   return fields

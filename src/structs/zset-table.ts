@@ -4,6 +4,8 @@
  *   index   ByteMap member → score, eight bytes of the double in the machine's order
  *   tree    ScoreTree of the same (score, member) pairs
  *
+ * A member's record in the index may have an expiry, which this file carries along and nothing here looks at.
+ *
  * Invariants
  * 1. Both hold the same pairs. No score is NaN or -0.
  * 2. Copy-on-write: the index follows the heap's epochs by itself. The tree is frozen on its first write under a
@@ -168,8 +170,15 @@ export class ZsetTable implements Container {
     for (let more = cursor.seek(this.tree, 0); more; more = cursor.next()) {
       twin.find(cursor.bytes, cursor.start, cursor.end)
       twin.add(cursor.bytes, cursor.start, cursor.end, cursor.score)
+      if (this.index.expirySize > 0) this.copyExpiry(cursor, twin)
     }
     return twin
+  }
+
+  /** Gives the member at a cursor, just added to the twin, the expiry it has here. */
+  private copyExpiry({ bytes, start, end }: ScoreCursor, twin: ZsetTable): void {
+    const expiry = this.index.expiry(this.index.find(bytes, start, end))
+    if (expiry !== 0) twin.index.setExpiry(twin.index.find(bytes, start, end), expiry)
   }
 
   release(budget: number): boolean {
