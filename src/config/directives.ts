@@ -419,10 +419,12 @@ export const SECTIONS = {
       oneOf([
         "volatile-lru",
         "volatile-lfu",
+        "volatile-lrm",
         "volatile-random",
         "volatile-ttl",
         "allkeys-lru",
         "allkeys-lfu",
+        "allkeys-lrm",
         "allkeys-random",
         "noeviction",
       ]),

@@ -19,6 +19,7 @@ import type { ClientDetails } from "./client-description.ts"
 import { ClientTable } from "./clients.ts"
 import { Dispatcher, EngineCondition, type Gate } from "./dispatch.ts"
 import { KeyListeners } from "./key-listeners.ts"
+import { MemoryLimit } from "./memory-limit.ts"
 import { Output } from "./output.ts"
 import { Pause } from "./pause.ts"
 import { Propagator } from "./propagate.ts"
@@ -83,6 +84,7 @@ export class Engine {
   readonly resumption: Resumption
   readonly pubsub: PubSub
   readonly tracking: Tracking
+  readonly memoryLimit: MemoryLimit
   readonly snapshots: Snapshots
   /** Checks AUTH and HELLO AUTH. */
   authenticator: Authenticator
@@ -160,6 +162,7 @@ export class Engine {
     this.pubsub = new PubSub(this)
     publishNotifications(this)
     this.tracking = new Tracking(this)
+    this.memoryLimit = new MemoryLimit(this)
     this.snapshots = new Snapshots(this)
     this.startedAt = this.clock.wall()
     this.refreshTime()

@@ -121,7 +121,7 @@ function isShared(call: Call, address: number): boolean {
   const { keys } = call.db
   if (keys.type(address) !== Kind.StringInt) return false
   const { maxmemory, maxmemoryPolicy } = call.config.values
-  if (maxmemory > 0 && /lru|lfu/.test(maxmemoryPolicy)) return false
+  if (maxmemory > 0 && /lr[um]|lfu/.test(maxmemoryPolicy)) return false
   keys.readValue(address)
   const value = parseSafeInteger(keys.valueBytes, keys.valueStart, keys.valueEnd)
   return value >= 0 && value < SHARED_INTEGERS

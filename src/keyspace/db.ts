@@ -40,7 +40,7 @@ export class Database {
       return 0
     }
     events.hits++
-    this.keyspace.touch(this.keys, address)
+    if (!this.keyspace.lrm) this.keyspace.touch(this.keys, address)
     return address
   }
 
@@ -114,6 +114,24 @@ export class Database {
     events.onExpired(this, keyBytes, keyStart, keyEnd)
     if (events.interested) events.onModified(this, keyBytes, keyStart, keyEnd)
     events.notify(Notify.Expired, "expired", this, keyBytes, keyStart, keyEnd)
+  }
+
+  /**
+   * Removes a key to make room, and tells of it; the key's bytes as in `expire`. Returns the bytes that no longer count, some of
+   * which may yet have to be given back in slices.
+   */
+  evict(address: number): number {
+    const { keys } = this
+    const before = keys.bytes
+    keys.readKey(address)
+    const { keyBytes, keyStart, keyEnd } = keys
+    this.removeQuietly(address)
+    const { events } = this.keyspace
+    events.evictedKeys++
+    events.onEvicted(this, keyBytes, keyStart, keyEnd)
+    if (events.interested) events.onModified(this, keyBytes, keyStart, keyEnd)
+    events.notify(Notify.Evicted, "evicted", this, keyBytes, keyStart, keyEnd)
+    return before - keys.bytes
   }
 
   /** What to do with an expired key that is met: true when it is to be served all the same. */

@@ -45,6 +45,8 @@ export class KeyspaceEvents {
   onNotify: (event: string, db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   /** A key went because its time was up: to be propagated as its deletion. The key's bytes are borrowed. */
   onExpired: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
+  /** A key went to make room: to be propagated as its deletion. The key's bytes are borrowed. */
+  onEvicted: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   /** A field of the hash under a key went because its time was up: to be propagated as HDEL. All bytes are borrowed. */
   onFieldExpired: (
     db: Database,

@@ -38,7 +38,9 @@ export class Keyspace {
   servesExpired = false
   /** DEBUG SET-ACTIVE-EXPIRE. */
   activeExpiry = true
+  /** The access field of records counts uses (LFU), or notes changes only (LRM); otherwise it notes uses. */
   lfu = false
+  lrm = false
   lfuLogFactor = 10
   lfuDecayMinutes = 1
   /** Readers with NO-TOUCH leave access clocks alone. */
@@ -61,14 +63,27 @@ export class Keyspace {
   newMap(): ByteMap {
     const map = new ByteMap(this.heap, this.hasher)
     map.accessClock = this.accessClock
+    map.keepsAccess = this.lfu
     return map
   }
 
   /** Bytes of everything stored, in O(databases). */
   get bytes(): number {
+    const { databases } = this
     let sum = 0
-    for (const db of this.databases) sum += db.keys.bytes
+    for (let i = 0; i < databases.length; i++) {
+      const { keys } = databases[i]!
+      if (keys.size !== 0) sum += keys.bytes
+    }
     return sum
+  }
+
+  /** What the access field of records means from now on. What it says of records not used since is wrong for a while. */
+  setAccessMeaning(lfu: boolean, lrm: boolean): void {
+    this.lfu = lfu
+    this.lrm = lrm
+    for (const { keys } of this.databases) keys.keepsAccess = lfu
+    this.tickAccessClock()
   }
 
   /** Moves the frozen time on. Between commands only. */
@@ -100,6 +115,11 @@ export class Keyspace {
   /** Logarithmic access counter of a record, decayed to now (LFU). */
   frequency(map: ByteMap, address: number): number {
     return this.lfuDecayed(map.access(address))
+  }
+
+  /** Minutes since a record's counter was last brought up to date (LFU): equal counters are told apart by it. */
+  minutesUncounted(map: ByteMap, address: number): number {
+    return (this.minutes() - (map.access(address) >>> 8)) & 0xffff
   }
 
   /** Exchanges two databases' content; their clients stay where they are. */

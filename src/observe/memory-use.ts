@@ -10,6 +10,9 @@ import type { Engine } from "../engine/engine.ts"
 /** The parts of the dataset's cost that are not keys and values: an estimate per database that is in use. */
 const DATABASE_BYTES = 1024
 
+/** Names in `others` that do not count for maxmemory. */
+const NOT_COUNTED: ReadonlySet<string> = new Set(["aof"])
+
 export class MemoryUse {
   private readonly engine: Engine
   /** What the program took before it held any data. */
@@ -30,8 +33,20 @@ export class MemoryUse {
 
   /** used_memory. O(databases). */
   get used(): number {
-    let sum = this.startup + this.engine.keyspace.bytes + this.clients
-    for (const bytes of this.others.values()) sum += bytes()
+    return this.engine.keyspace.bytes + this.beside + this.notCounted
+  }
+
+  /** What is not in the keyspace and counts for maxmemory all the same. */
+  get beside(): number {
+    let sum = this.startup + this.clients
+    for (const [name, bytes] of this.others) if (!NOT_COUNTED.has(name)) sum += bytes()
+    return sum
+  }
+
+  /** Buffers that evicting keys would only fill more: maxmemory does not count them. */
+  get notCounted(): number {
+    let sum = this.replicas
+    for (const name of NOT_COUNTED) sum += this.other(name)
     return sum
   }
 
@@ -41,8 +56,7 @@ export class MemoryUse {
 
   /** Memory that is neither data nor the program: clients, buffers, the frames of databases. */
   get overhead(): number {
-    let sum = this.startup + this.clients
-    for (const bytes of this.others.values()) sum += bytes()
+    let sum = this.beside + this.notCounted
     for (const db of this.engine.keyspace.databases) if (db.keys.size > 0) sum += DATABASE_BYTES
     return sum
   }

@@ -34,6 +34,8 @@ export interface ObserverPorts {
 }
 
 const SAMPLES_PER_SECOND = 10
+/** With maxmemory set, what so few clients hold is summed up at each sample. */
+const OFTEN_SAMPLED_CLIENTS_MAX = 200
 
 export class Observer {
   readonly engine: Engine
@@ -65,6 +67,8 @@ export class Observer {
     this.latency = new LatencyMonitor(engine)
     this.monitors = new Monitors(engine, () => this.adaptTiming())
     this.memory = new MemoryUse(engine)
+    engine.memoryLimit.beside = () => this.memory.beside
+    engine.memoryLimit.onLatency = (event, ms) => this.latency.note(event, ms)
     this.info = new Info(this)
     this.hook()
     this.adaptTiming()
@@ -116,7 +120,8 @@ export class Observer {
     this.inputRate.sample(engine.bytesIn, micros)
     this.outputRate.sample(engine.output.bytesOut, micros)
     this.cycleRate.sample(engine.ticks, micros)
-    if (this.samples++ % SAMPLES_PER_SECOND === 0) this.memory.sampleClients()
+    const often = engine.config.values.maxmemory > 0 && engine.clients.size <= OFTEN_SAMPLED_CLIENTS_MAX
+    if (this.samples++ % SAMPLES_PER_SECOND === 0 || often) this.memory.sampleClients()
     this.memory.notePeak()
     this.cronMicros += engine.clock.monotonicMicros() - micros
   }
@@ -143,6 +148,7 @@ export class Observer {
     events.expiredKeys = 0
     events.expiredFields = 0
     events.evictedKeys = 0
+    engine.memoryLimit.resetStatistics()
     events.lazyfreed = 0
     this.commandsAtTickEnd = 0
     this.commandsPerTickMax = 0

@@ -73,6 +73,8 @@ export class ByteMap extends SlotTable {
   outOfLineBytes = 0
   /** Access clock (24 bits) given to new and touched records. */
   accessClock = 0
+  /** A record that is written anew keeps its access clock (a counter then, which a write must not reset). */
+  keepsAccess = false
 
   /** Where the last `find`, `put` or `read…` put its result; borrowed until the next call. */
   keyBytes: Uint8Array = EMPTY
@@ -88,9 +90,17 @@ export class ByteMap extends SlotTable {
   private freeHandles: number[] = []
   private frozen: FrozenMap | undefined
 
-  /** Bytes of frames, directory and everything out of line. */
+  /**
+   * Bytes of live records, blocks, directory and everything out of line. Room in pages that dead records still take is not
+   * counted: it is used again first, and what is deleted has to make this number fall at once (eviction stands on it).
+   */
   get bytes(): number {
-    return this.frames * FRAME_BYTES + this.blocks * BLOCK_BYTES + this.directory.length * 4 + this.outOfLineBytes
+    return this.liveUnits * 4 + this.blocks * BLOCK_BYTES + this.directory.length * 4 + this.outOfLineBytes
+  }
+
+  /** Bytes of the pages that the records lie in, dead room included. */
+  get pageBytes(): number {
+    return this.frames * FRAME_BYTES
   }
 
   // ---------------------------------------------------------------------------------------------- reading
@@ -237,7 +247,8 @@ export class ByteMap extends SlotTable {
       ((kind & HAS_EXPIRY) !== 0) === (expiry !== 0) &&
       this.heap.frameEpoch[this.heap.pageOf(address)]! > this.heap.frozenThrough
     ) {
-      words[at] = (kind & (KEY_OUT | HAS_EXPIRY)) | type | (this.accessClock << 8)
+      const access = this.keepsAccess ? kind & ~KIND_MASK : this.accessClock << 8
+      words[at] = (kind & (KEY_OUT | HAS_EXPIRY)) | type | access
       words[at + 1] = (keyLength << 22) | (valueLength << 10) | had
       if (expiry !== 0) this.storeExpiry(address, expiry)
       this.valueBytes = this.heap.bytes[slab]!
@@ -423,6 +434,21 @@ export class ByteMap extends SlotTable {
     return block
   }
 
+  /**
+   * A bound, never too late, of the earliest expiry in the block that covers a cursor; Infinity when nothing in it expires.
+   * Leaves `nextCursor`.
+   */
+  earliestInBlock(cursor: number): number {
+    const block = this.openBlock(cursor)
+    return block === 0 ? Number.POSITIVE_INFINITY : this.heap.blockEarliest[block]!
+  }
+
+  /** All expiries of the block that covers a cursor have been seen: its bound is made exact. */
+  noteEarliestInBlock(cursor: number, earliest: number): void {
+    const block = this.openBlock(cursor)
+    if (block !== 0) this.heap.blockEarliest[block] = earliest
+  }
+
   /** A record chosen uniformly, by rejection: random block, random slot, until one holds a record. 0 when empty. */
   randomAddress(nextBelow: (bound: number) => number): number {
     if (this.size === 0) return 0
@@ -524,6 +550,7 @@ export class ByteMap extends SlotTable {
     this.depth = 0
     this.blocksAtDepth.fill(0)
     this.size = this.expirySize = this.expirySum = this.frames = this.blocks = this.outOfLineBytes = 0
+    this.liveUnits = 0
     this.openPage = this.openUnit = this.openLimit = 0
     this.victims.length = 0
     this.objectBytes = []
@@ -604,10 +631,11 @@ export class ByteMap extends SlotTable {
     if (wasOut) this.dropOutOfLineValue(address)
     this.dropExpiry(address)
     const inlineValue = toBlob || valueLength < 0 ? HANDLE_BYTES : valueLength
+    const header = this.header(address)
     const kind =
-      (this.header(address) & KEY_OUT) |
+      (header & KEY_OUT) |
       type |
-      (this.accessClock << 8) |
+      (this.keepsAccess ? header & ~KIND_MASK : this.accessClock << 8) |
       (expiry !== 0 ? HAS_EXPIRY : 0) |
       (toBlob || valueLength < 0 ? VALUE_OUT : 0)
     const keyLength = this.storedKeyLength(address)

@@ -26,6 +26,8 @@ export abstract class RecordLog {
   protected readonly owner: number
   /** Frames of the map's pages. */
   protected frames = 0
+  /** Units of the records that are alive: what is stored, whatever room the pages have for it. */
+  protected liveUnits = 0
   protected pages = 0
   protected firstPage = 0
 
@@ -73,6 +75,7 @@ export abstract class RecordLog {
     }
     const address = this.openUnit
     this.openUnit += units
+    this.liveUnits += units
     heap.pageUsed[this.openPage]! += units
     heap.pageLive[this.openPage]! += units
     const slab = address >>> SLAB_UNIT_BITS
@@ -99,6 +102,7 @@ export abstract class RecordLog {
       const page = this.openPage
       heap.pageLive[page]! += units - had
       heap.pageUsed[page]! += units - had
+      this.liveUnits += units - had
       this.openUnit = address + units
       words[at + 1] = (keyLength << 22) | (valueLength << 10) | units
       return true
@@ -170,7 +174,9 @@ export abstract class RecordLog {
     words[at]! |= DEAD
     const page = heap.pageOf(address)
     const before = heap.pageLive[page]!
-    heap.pageLive[page] = before - (words[at + 1]! & 0x3ff)
+    const units = words[at + 1]! & 0x3ff
+    heap.pageLive[page] = before - units
+    this.liveUnits -= units
     if (page !== this.openPage) this.judgePage(page, before)
   }
 

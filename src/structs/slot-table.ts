@@ -164,6 +164,24 @@ export abstract class SlotTable extends RecordLog {
     return this.foundAddress
   }
 
+  /** The first record whose key has this hash, or 0. For those who have seen the record and kept no more than its hash. */
+  findHash(hash: number): number {
+    this.foundHash = hash
+    this.foundAddress = 0
+    const ordinal = hash ^ 0x80000000
+    const block = this.directory[this.depth === 0 ? 0 : ordinal >>> (32 - this.depth)]!
+    this.foundBlock = block
+    if (block === 0) return 0
+    const { heap } = this
+    const words = heap.blockWords[slabOfBlock(block)]!
+    const home = (((ordinal << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16
+    let slot = wordOfBlock(block) + (home << 1)
+    while (words[slot + 1] !== 0 && words[slot]! < hash) slot += 2
+    this.foundSlot = slot
+    if (words[slot] === hash) this.foundAddress = words[slot + 1]!
+    return this.foundAddress
+  }
+
   protected keyEquals(address: number, bytes: Uint8Array, start: number, length: number): boolean {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
