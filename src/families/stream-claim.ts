@@ -26,7 +26,6 @@ import {
   seenConsumer,
   settleBytes,
   writableGroup,
-  writeStream,
 } from "./stream-access.ts"
 import { forgetIdle } from "./stream-idle.ts"
 import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
@@ -229,7 +228,7 @@ const options = new ClaimOptions()
 
 function xclaim(call: Call): void {
   const { args, keyspace, now, propagation, reply } = call
-  const value = writeStream(call, KEY)
+  const value = readStream(call, KEY)
   if (value === null) return
   if (value === undefined || groupOf(call, value, GROUP) === undefined) {
     noSuchGroup(call, KEY, GROUP)
@@ -302,7 +301,7 @@ function xautoclaim(call: Call): void {
   if (Number.isNaN(idleMin) || !readRangeStart(call, 5, first)) return
   const countMax = readAutoOptions(call)
   if (countMax === 0) return
-  const value = writeStream(call, KEY)
+  const value = readStream(call, KEY)
   if (value === null) return
   if (value === undefined || groupOf(call, value, GROUP) === undefined) {
     noSuchGroup(call, KEY, GROUP)

@@ -16,6 +16,7 @@ import {
   readAnyId,
   readId,
   readIds,
+  readStream,
   settleBytes,
   writableGroup,
   writeStream,
@@ -282,7 +283,7 @@ function existingGroup(call: Call, value: StreamValue): Group | undefined {
 
 function xack(call: Call): void {
   const { args, keyspace, reply } = call
-  const value = writeStream(call, 1)
+  const value = readStream(call, 1)
   if (value === null) return
   if (value === undefined || groupOf(call, value, 2) === undefined) {
     reply.integer(0)

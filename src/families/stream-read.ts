@@ -365,12 +365,12 @@ function hasNews(log: StreamView, id: StreamId): boolean {
   return lastLiveId(log, scratch) && scratch.compare(id) > 0
 }
 
-/** Notes which streams have entries for XREAD; their number. */
+/** Notes which streams have entries for XREAD; their number. That every key counts as read twice, Redis has it so. */
 function findNews(call: Call): number {
   let count = 0
   for (let i = 0; i < options.streams; i++) {
-    const value = streamUnder(call, options.keysAt + i)
-    served[i] = value !== undefined && hasNews(value.log, after[i]!)
+    const value = readStream(call, options.keysAt + i)
+    served[i] = value != null && hasNews(value.log, after[i]!)
     if (served[i]) count++
   }
   return count
@@ -381,7 +381,7 @@ function meetGroups(call: Call): number {
   let count = 0
   for (let i = 0; i < options.streams; i++) {
     const key = options.keysAt + i
-    const value = streamUnder(call, key)!
+    const value = readStream(call, key)!
     const group = writableGroup(call, value, options.group)!
     const { consumerCount } = group
     seenConsumer(call, group, options.consumer, key)

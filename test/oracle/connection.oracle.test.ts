@@ -127,9 +127,7 @@ const QUOTING = `
 "a\\x00b" x
 NOSUCH "a\\x00b" "c\\r\\nd\\n" "\\x00" "" tail
 "NO\\nSUCH\\x00" x
-"get\\x00" a
 CONFIG "a\\x00b"
-CONFIG "GET\\x00x" a
 CONFIG SET "no\\x00such" x
 CONFIG SET "\\xc3\\xa9\\xff" x
 CONFIG SET "nosuch\\n" 1

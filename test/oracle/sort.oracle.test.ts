@@ -48,6 +48,8 @@ oracleFamily("sort by number", {
   words,
   spoilOneIn: 40,
   otherTypes: false,
+  // A set is walked in another order than Redis's, and so are the keys its members name.
+  events: { except: ["keymiss"] },
 })
 
 oracleFamily("sort by text", {
@@ -63,6 +65,8 @@ oracleFamily("sort by text", {
   words,
   spoilOneIn: 40,
   otherTypes: false,
+  // A set is walked in another order than Redis's, and so are the keys its members name.
+  events: { except: ["keymiss"] },
 })
 
 const cases = `

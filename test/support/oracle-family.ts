@@ -6,8 +6,9 @@
  * start of its round, never from the start of a long run; then the failing sequence is made shorter while it still fails.
  */
 import { afterAll, describe, test } from "bun:test"
+import { decodeReply } from "../../src/resp/reply-decoder.ts"
 import { Client } from "./client.ts"
-import { type Command, formatCommand } from "./command.ts"
+import { type Command, formatCommand, quote } from "./command.ts"
 import {
   commandOf,
   type Difference,
@@ -33,6 +34,11 @@ export interface OracleFamilyOptions extends GeneratorOptions {
   finalState?: boolean | "encodings"
   /** Commands per round, 1000 when not told. */
   roundLength?: number
+  /**
+   * Compare the keyspace events, in their order, after every block of commands; false for not at all, or the names of those
+   * not to be compared. All when not told.
+   */
+  events?: false | { except: readonly string[] }
   /** Sent to both at the start of every round, without comparing. */
   prepare?: readonly Command[]
   /** The protocols to compare in; both when not told. */
@@ -169,13 +175,25 @@ class Pair {
   async run(commands: readonly (Command | LooseCommand)[], finalState: boolean | "encodings"): Promise<Failure | null> {
     await using ours = await Client.connect(this.#ports[0], { resp: this.resp })
     await using oracle = await Client.connect(this.#ports[1], { resp: this.resp })
-    const prepare: Command[] = [["FLUSHALL"], ...(this.#options.prepare ?? [])]
+    const prepare: Command[] = [
+      ["FLUSHALL"],
+      ...(this.#options.prepare ?? []),
+      ["CONFIG", "SET", "notify-keyspace-events", this.#options.events === false ? "" : "EAmn"],
+    ]
     const [flushed] = await ours.pipeline(prepare)
     await oracle.pipeline(prepare)
     if (formatReply(flushed!) !== "+OK") throw new Error(`FLUSHALL was answered with ${formatReply(flushed!)}`)
+    await using events = await Events.of(this.#ports)
     const options = { looser: this.#options.looser, block: blockLength, tally: this.#tally }
-    const difference = await findDifference(ours, oracle, commands, options)
-    if (difference !== null) return { difference, sequence: commands.slice(0, difference.index + 1) }
+    for (let from = 0; from < commands.length; from += blockLength) {
+      const block = commands.slice(from, from + blockLength)
+      const difference =
+        (await findDifference(ours, oracle, block, options)) ??
+        (this.#options.events === false ? null : await events.difference(block, this.#options.events?.except))
+      if (difference === null) continue
+      const index = from + difference.index
+      return { difference: { ...difference, index }, sequence: commands.slice(0, index + 1) }
+    }
     if (!finalState) return null
     const reading = await readingCommands(oracle, finalState === "encodings")
     const inState = await findDifference(ours, oracle, reading, { block: blockLength })
@@ -185,4 +203,54 @@ class Pair {
       sequence: [...commands, ...reading.slice(0, inState.index + 1)],
     }
   }
+}
+
+/** One more connection to each server, which hears the keyspace events. */
+class Events implements AsyncDisposable {
+  #listeners: [Client, Client]
+
+  private constructor(listeners: [Client, Client]) {
+    this.#listeners = listeners
+  }
+
+  static async of(ports: readonly [number, number]): Promise<Events> {
+    const connect = async (port: number) => {
+      const listener = await Client.connect(port, { resp: 3 })
+      listener.sendCommand("PSUBSCRIBE", "__keyevent@*__:*")
+      await listener.readPush()
+      return listener
+    }
+    return new Events(await Promise.all([connect(ports[0]), connect(ports[1])]))
+  }
+
+  /** The first event in which the servers differ, told of the last command of `block`. */
+  async difference(
+    block: readonly (Command | LooseCommand)[],
+    except: readonly string[] = [],
+  ): Promise<Difference | null> {
+    const [ours, theirs] = await Promise.all(this.#listeners.map(listener => heard(listener, except)))
+    const at = ours!.findIndex((event, i) => event !== theirs![i])
+    if (at < 0 && ours!.length === theirs!.length) return null
+    const first = at < 0 ? ours!.length : at
+    const show = (events: string[]) => `events ${events.slice(first, first + 5).join(", ") || "(no more)"}`
+    const index = block.length - 1
+    return { index, command: commandOf(block[index]!), ours: show(ours!), theirs: show(theirs!) }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const listener of this.#listeners) listener.close()
+  }
+}
+
+/** "name of database: key" of all events so far: an answer behind them on the same connection says that there are no more. */
+async function heard(listener: Client, except: readonly string[]): Promise<string[]> {
+  await listener.call("PING")
+  const pushes = await listener.readRawPushes(listener.unread.pushes)
+  return pushes.flatMap(push => {
+    const reply = decodeReply(push)
+    if (reply.type !== "push") throw new Error(`not an event: ${formatReply(push)}`)
+    const [, , channel, key] = reply.items.map(item => (item as { value: Uint8Array }).value)
+    const [, database, name] = /^__keyevent@(\d+)__:(.*)$/.exec(Buffer.from(channel!).toString("latin1"))!
+    return except.includes(name!) ? [] : [`${name} of ${database}: ${quote(key!)}`]
+  })
 }
