@@ -9,17 +9,9 @@ import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 import { LP_EMPTY_BYTES, lpEntryEnd } from "../structs/listpack.ts"
-import {
-  bulkOfEntry,
-  bulksOfPacked,
-  readText,
-  textBytes,
-  textEnd,
-  textStart,
-  tripletExpiry,
-  tupleEnd,
-} from "./hash-packed.ts"
+import { bulksOfPacked, tripletExpiry, tupleEnd } from "./hash-packed.ts"
 import { hash } from "./hash-store.ts"
+import { bulkOfEntry, readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 
 /** A table is asked for random fields one by one unless at least one in this many of its fields is wanted. */
 const SAMPLED_ONE_IN = 3

@@ -36,17 +36,8 @@ import {
   lpWriteEntry,
   lpWriteInteger,
 } from "../structs/listpack.ts"
-import {
-  bulkOfEntry,
-  integerText,
-  readSafeInteger,
-  readText,
-  textBytes,
-  textEnd,
-  textStart,
-  tripletExpiry,
-  tupleEnd,
-} from "./hash-packed.ts"
+import { tripletExpiry, tupleEnd } from "./hash-packed.ts"
+import { bulkOfEntry, integerText, readSafeInteger, readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 
 /** A packed hash never grows beyond this, whatever the thresholds say. */
 const PACKED_BYTES_MAX = 1 << 30

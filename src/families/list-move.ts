@@ -8,7 +8,6 @@ import { Kind, ValueType } from "../keyspace/kinds.ts"
 import { ListCursor } from "../structs/list-chunks.ts"
 import { lpEntryEnd, lpSeek } from "../structs/listpack.ts"
 import { positive, sideAt } from "./list.ts"
-import { entryBytes, entryEnd, entryStart, readEntry } from "./list-entries.ts"
 import {
   dropEnd,
   dropRange,
@@ -21,6 +20,7 @@ import {
   pushElement,
   readEnd,
 } from "./list-value.ts"
+import { readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 
 const SCRATCH_BYTES_KEPT_MAX = 64 * 1024
 
@@ -196,15 +196,15 @@ function copyRange(call: Call, address: number, from: number, count: number): Ui
     keys.readValue(address)
     let entry = lpSeek(keys.valueBytes, keys.valueStart, from)
     for (; elements.length < count; entry = lpEntryEnd(keys.valueBytes, entry)) {
-      readEntry(keys.valueBytes, entry)
-      elements.push(entryBytes.slice(entryStart, entryEnd))
+      readText(keys.valueBytes, entry)
+      elements.push(textBytes.slice(textStart, textEnd))
     }
     return elements
   }
   cursor.seek(listOf(keys, address), from)
   for (; elements.length < count; cursor.next()) {
-    readEntry(cursor.bytes, cursor.entry)
-    elements.push(entryBytes.slice(entryStart, entryEnd))
+    readText(cursor.bytes, cursor.entry)
+    elements.push(textBytes.slice(textStart, textEnd))
   }
   cursor.release()
   return elements

@@ -34,7 +34,7 @@ import {
   lpSplice,
   lpWriteEntry,
 } from "../structs/listpack.ts"
-import { bulkOfEntry, bulksOfEntries, entryBytes, entryEnd, entryStart, readEntry } from "./list-entries.ts"
+import { bulkOfEntry, bulksOfEntries, readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 
 const LP_HEADER_BYTES = 6
 /** Bound of a listpack's size where the limit counts entries. */
@@ -116,19 +116,19 @@ export function readEnd(keys: ByteMap, address: number, atHead: boolean): void {
     keys.readValue(address)
     const b = keys.valueBytes
     const at = keys.valueStart
-    readEntry(b, atHead ? lpFirst(b, at) : lpLast(b, at))
+    readText(b, atHead ? lpFirst(b, at) : lpLast(b, at))
   } else {
     const list = listOf(keys, address)
     const { spans } = list
     const { chunks } = atHead ? spans[0]! : spans[spans.length - 1]!
     const chunk = atHead ? chunks[0]! : chunks[chunks.length - 1]!
-    readEntry(chunk.bytes, atHead ? chunk.head : lpPrev(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail))
+    readText(chunk.bytes, atHead ? chunk.head : lpPrev(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail))
   }
-  endBytes = entryBytes
-  endStart = entryStart
-  endEnd = entryEnd
+  endBytes = textBytes
+  endStart = textStart
+  endEnd = textEnd
 }
-export let endBytes: Uint8Array = entryBytes
+export let endBytes: Uint8Array = textBytes
 export let endStart = 0
 export let endEnd = 0
 

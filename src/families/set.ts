@@ -9,7 +9,7 @@ import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 import { lpFirst } from "../structs/listpack.ts"
-import { bulksOfEntries } from "./list-entries.ts"
+import { bulksOfEntries } from "./packed-entries.ts"
 import {
   addToSet,
   addToTable,

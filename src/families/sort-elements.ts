@@ -1,11 +1,12 @@
 /** Reading the elements that SORT sorts, out of lists, sets and sorted sets in all their forms. */
 import { Kind, typeOfKind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
+import { intsetGet } from "../structs/intset.ts"
 import { type ListChunks, ListCursor } from "../structs/list-chunks.ts"
 import { lpEntryEnd, lpFirst, lpLength, lpSeek } from "../structs/listpack.ts"
 import { ScoreCursor } from "../structs/score-tree.ts"
 import type { ZsetTable } from "../structs/zset-table.ts"
-import { readText, textBytes, textEnd, textStart } from "./hash-packed.ts"
+import { readSafeInteger, readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 import { SetCursor, setSize } from "./set-value.ts"
 import type { Texts } from "./sort-order.ts"
 
@@ -22,6 +23,46 @@ export function elementCount(keys: ByteMap, address: number): number {
   keys.readValue(address)
   const entries = lpLength(keys.valueBytes, keys.valueStart)
   return kind === Kind.ZsetPacked ? entries >>> 1 : entries
+}
+
+/**
+ * Reads all elements into `out`, which has room for them, if they are integers that a number holds and are kept as such;
+ * false as soon as one is not. Sorted sets keep their members in no such form.
+ */
+export function readIntegers(keys: ByteMap, address: number, out: Float64Array): boolean {
+  const kind = keys.type(address)
+  if (kind === Kind.SetInts) {
+    keys.readValue(address)
+    for (let i = 0; i < out.length; i++) {
+      const n = intsetGet(keys.valueBytes, keys.valueStart, i)
+      if (typeof n !== "number") return false
+      out[i] = n
+    }
+    return true
+  }
+  if (kind === Kind.ListPacked || kind === Kind.SetPacked) {
+    keys.readValue(address)
+    return readPackedIntegers(keys.valueBytes, lpFirst(keys.valueBytes, keys.valueStart), out, 0, out.length)
+  }
+  if (kind !== Kind.ListChunks) return false
+  let at = 0
+  for (const span of listAt(keys, address).spans) {
+    for (const chunk of span.chunks) {
+      if (!readPackedIntegers(chunk.bytes, chunk.head, out, at, chunk.count)) return false
+      at += chunk.count
+    }
+  }
+  return true
+}
+
+function readPackedIntegers(b: Uint8Array, entry: number, out: Float64Array, at: number, count: number): boolean {
+  for (let i = 0; i < count; i++) {
+    const n = readSafeInteger(b, entry)
+    if (n === undefined) return false
+    out[at + i] = n
+    entry = lpEntryEnd(b, entry)
+  }
+  return true
 }
 
 /**

@@ -13,7 +13,8 @@ import type { Call } from "../command/context.ts"
 import { Kind, typeOfKind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 import { lpEntryEnd, lpFind, lpFirst } from "../structs/listpack.ts"
-import { readText, textBytes, textEnd, textStart, tripletExpiry } from "./hash-packed.ts"
+import { tripletExpiry } from "./hash-packed.ts"
+import { readText, textBytes, textEnd, textStart } from "./packed-entries.ts"
 
 const STAR = 0x2a
 const HASH_SIGN = 0x23

@@ -2,13 +2,16 @@
  * What SORT sorts: the elements as texts in one buffer, their weights, and the order that comes of them. Nothing is made per
  * element.
  *
- * Numbers are sorted by radix, four passes of 16 bits over the doubles' bits, turned so that they ascend as unsigned
- * integers do; below RADIX_MIN elements, and for texts, a comparison sort of the numbers of the elements is as good.
+ * Numbers are sorted by radix over the doubles' bits, turned so that they ascend as unsigned integers do: in passes of 8 bits,
+ * or of 16 when there are so many that the table of 65,536 places does not count. Passes over bits that are the same in
+ * all are left out; those are most of them when the numbers are integers. Texts are sorted by comparison.
  */
 import { compareBytes, copyBytes } from "../bytes/compare.ts"
 
-const RADIX_MIN = 2048
-const DIGITS = 1 << 16
+/** Fewer numbers than this are sorted by comparison. */
+const RADIX_MIN = 48
+/** From this many on, digits have 16 bits. */
+const WIDE_DIGITS_MIN = 16384
 const NUMBERS_PER_PICK_MIN = 32
 
 /** Byte strings one behind the other; some may be missing. */
@@ -67,7 +70,8 @@ export function ascending(count: number): Uint32Array {
 
 /** The elements by score, those of equal score by their texts. O(n) for many, apart from equal scores. */
 export function orderByScore(scores: Float64Array, texts: Texts, descending: boolean): Uint32Array {
-  const order = scores.length < RADIX_MIN ? compareScores(scores) : radix(scores)
+  const order =
+    scores.length < RADIX_MIN ? compareScores(scores) : radix(scores, scores.length < WIDE_DIGITS_MIN ? 8 : 16)
   for (let from = 0; from < order.length; ) {
     const score = scores[order[from]!]!
     let to = from + 1
@@ -86,7 +90,7 @@ function compareScores(scores: Float64Array): Uint32Array {
   })
 }
 
-function radix(scores: Float64Array): Uint32Array {
+function radix(scores: Float64Array, digitBits: number): Uint32Array {
   const count = scores.length
   const words = new Uint32Array(scores.slice().buffer)
   for (let high = 1; high < words.length; high += 2) {
@@ -98,22 +102,24 @@ function radix(scores: Float64Array): Uint32Array {
   }
   let order = ascending(count)
   let next: Uint32Array = new Uint32Array(count)
-  const places = new Uint32Array(DIGITS)
-  for (let pass = 0; pass < 4; pass++) {
-    const word = pass >>> 1
-    const shift = (pass & 1) << 4
+  const digits = 1 << digitBits
+  const mask = digits - 1
+  const places = new Uint32Array(digits)
+  for (let bit = 0; bit < 64; bit += digitBits) {
+    const word = bit >>> 5
+    const shift = bit & 31
     places.fill(0)
-    for (let i = word; i < words.length; i += 2) places[(words[i]! >>> shift) & (DIGITS - 1)]!++
-    if (places[(words[word]! >>> shift) & (DIGITS - 1)] === count) continue
+    for (let i = word; i < words.length; i += 2) places[(words[i]! >>> shift) & mask]!++
+    if (places[(words[word]! >>> shift) & mask] === count) continue
     let sum = 0
-    for (let digit = 0; digit < DIGITS; digit++) {
+    for (let digit = 0; digit < digits; digit++) {
       const here = places[digit]!
       places[digit] = sum
       sum += here
     }
     for (let i = 0; i < count; i++) {
       const element = order[i]!
-      next[places[(words[(element << 1) + word]! >>> shift) & (DIGITS - 1)]!++] = element
+      next[places[(words[(element << 1) + word]! >>> shift) & mask]!++] = element
     }
     const spare = order
     order = next

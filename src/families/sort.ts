@@ -3,7 +3,7 @@
 import { copyBytes } from "../bytes/compare.ts"
 import { crc16, keyHashSlot, SLOT_COUNT } from "../bytes/crc16.ts"
 import { parseDouble } from "../bytes/double.ts"
-import { isSpace } from "../bytes/int64.ts"
+import { isSpace, writeInteger } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
 import { SYNTAX, WRONG_TYPE } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -12,7 +12,7 @@ import { Kind, ValueType } from "../keyspace/kinds.ts"
 import { chunkBytesMax } from "../structs/list-chunk.ts"
 import { ListChunkWalk } from "../structs/list-chunks.ts"
 import { ListValue } from "../structs/list-value.ts"
-import { copyElements, elementCount } from "./sort-elements.ts"
+import { copyElements, elementCount, readIntegers } from "./sort-elements.ts"
 import { SortPattern } from "./sort-lookup.ts"
 import { ascending, orderByScore, orderByText, Texts } from "./sort-order.ts"
 
@@ -73,8 +73,12 @@ interface SortOptions {
   store: number
 }
 
-/** Elements, and which of them in which order: texts[order[from]] to texts[order[to - 1]]. */
+/**
+ * The result is the elements at places `from` to `to` (exclusive): integers in their order, or else texts and which of them
+ * in which order.
+ */
 interface Sorted {
+  integers?: Float64Array
   texts: Texts
   order: Uint32Array
   from: number
@@ -216,9 +220,17 @@ function order(call: Call, address: number, options: SortOptions): Sorted | unde
   const { keys } = call.db
   const { random } = call.keyspace
   const total = elementCount(keys, address)
+  const { from, to } = limits(options, total)
+  if (!alpha && by === undefined) {
+    // Equal integers are equal elements: they can be sorted by themselves.
+    const integers = new Float64Array(total)
+    if (readIntegers(keys, address, integers)) {
+      integers.sort()
+      return { ...nothing(), integers: descending ? integers.reverse() : integers, from, to }
+    }
+  }
   const texts = new Texts(total)
   copyElements(keys, address, 0, total, texts)
-  const { from, to } = limits(options, total)
   if (alpha) {
     const weights = by === undefined ? texts : textWeights(texts, by)
     const order = orderByText(weights, descending, from, to - 1, bound => random.nextBelow(bound))
@@ -277,17 +289,36 @@ function parseScore(bytes: Uint8Array, start: number, end: number): number {
 
 // ---------------------------------------------------------------------------------------------- result
 
+const integerText = new Uint8Array(24)
+
+/** Where `readElement` found the text, borrowed until its next call. */
+let elementBytes: Uint8Array = integerText
+let elementStart = 0
+let elementEnd = 0
+
+/** Finds the text of the element at a place of the result. */
+function readElement({ integers, texts, order }: Sorted, place: number): void {
+  if (integers !== undefined) {
+    elementBytes = integerText
+    elementStart = 0
+    elementEnd = writeInteger(integerText, 0, integers[place]!)
+    return
+  }
+  elementBytes = texts.bytes
+  elementStart = texts.start(order[place]!)
+  elementEnd = texts.end(order[place]!)
+}
+
 function reply(call: Call, sorted: Sorted, options: SortOptions): void {
   const { reply } = call
   const { gets } = options
-  const { texts, order, from, to } = sorted
+  const { from, to } = sorted
   reply.array((to - from) * Math.max(gets.length, 1))
   for (let i = from; i < to; i++) {
-    const start = texts.start(order[i]!)
-    const end = texts.end(order[i]!)
-    if (gets.length === 0) reply.bulk(texts.bytes, start, end)
+    readElement(sorted, i)
+    if (gets.length === 0) reply.bulk(elementBytes, elementStart, elementEnd)
     for (const get of gets) {
-      if (get.lookup(texts.bytes, start, end)) reply.bulk(get.bytes, get.start, get.end)
+      if (get.lookup(elementBytes, elementStart, elementEnd)) reply.bulk(get.bytes, get.start, get.end)
       else reply.null()
     }
   }
@@ -296,17 +327,16 @@ function reply(call: Call, sorted: Sorted, options: SortOptions): void {
 /** Puts the result, as a list, in place of what the destination holds; an empty one removes it. */
 function store(call: Call, sorted: Sorted, options: SortOptions): void {
   const { args, db, keyspace } = call
-  const { texts, order, from, to } = sorted
+  const { from, to } = sorted
   const { gets } = options
   const key = options.store
   const list = new ListValue(call.keyspace.heap, call.config.values.listMaxListpackSize)
   for (let i = from; i < to; i++) {
-    const start = texts.start(order[i]!)
-    const end = texts.end(order[i]!)
-    if (gets.length === 0) list.pushTail(texts.bytes, start, end)
+    readElement(sorted, i)
+    if (gets.length === 0) list.pushTail(elementBytes, elementStart, elementEnd)
     for (const get of gets) {
-      if (get.lookup(texts.bytes, start, end)) list.pushTail(get.bytes, get.start, get.end)
-      else list.pushTail(texts.bytes, 0, 0)
+      if (get.lookup(elementBytes, elementStart, elementEnd)) list.pushTail(get.bytes, get.start, get.end)
+      else list.pushTail(elementBytes, 0, 0)
     }
   }
   const old = db.find(args.bytes, args.start(key), args.end(key))

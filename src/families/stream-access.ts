@@ -14,7 +14,7 @@ import type { Consumer, Group } from "../structs/stream-groups.ts"
 import { ID_AUTO_SEQUENCE, ID_INVALID, StreamId } from "../structs/stream-id.ts"
 import { StreamCursor, type StreamView } from "../structs/stream-log.ts"
 import { StreamValue } from "../structs/stream-value.ts"
-import { bulkOfEntry } from "./list-entries.ts"
+import { bulkOfEntry } from "./packed-entries.ts"
 
 export const INVALID_ID = "ERR Invalid stream ID specified as stream command argument"
 
