@@ -26,6 +26,7 @@ import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import { type Client, ClientCondition } from "./client.ts"
 import { Deadlines, type Timed } from "./deadlines.ts"
+import { EngineCondition } from "./dispatch.ts"
 import type { Engine } from "./engine.ts"
 import type { KeyListener } from "./key-listeners.ts"
 import { KeyEntry, KeyTable } from "./key-table.ts"
@@ -204,6 +205,8 @@ export class BlockedClients implements Blocking, KeyListener {
   /** Serves all keys that are ready, and those that become ready by it. */
   serveReady(): void {
     if (this.ready.length === 0 || this.serving) return
+    // What a script has changed is for others once it is over.
+    if ((this.engine.conditions & EngineCondition.BusyScript) !== 0) return
     this.serving = true
     // A transaction or script may have taken its time: what it left can be past its expiry by now.
     this.engine.refreshTime()

@@ -9,6 +9,7 @@ import { Call } from "../command/context.ts"
 import { extractKeys, KeyPositions } from "../command/key-specs.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { Arguments } from "../resp/arguments.ts"
+import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
 
@@ -23,9 +24,14 @@ export class Caller {
   private untimed = 0
   /** True when every command must be timed: the slow log or somebody else wants to know. */
   timesAll = false
+  /** Where replies go: the output, or a script that reads them itself. */
+  writer: ReplyWriter
+  /** The running command has counted the error it replies with. */
+  errorCounted = false
 
   constructor(engine: Engine) {
     this.engine = engine
+    this.writer = engine.output.writer
   }
 
   /** How deep calls are nested right now. */
@@ -43,7 +49,7 @@ export class Caller {
     const call = this.levels[this.depth] ?? this.addLevel()
     const { events } = engine.keyspace
     const { propagator } = engine
-    const reply = engine.output.writer
+    const reply = this.writer
     call.args = args
     call.reply = reply
     call.client = client
@@ -64,7 +70,7 @@ export class Caller {
       if (events.dirty !== dirty && !propagator.replaced) propagator.verbatim(call.db, args)
     } catch (error) {
       reply.at = Math.min(replyAt, reply.at)
-      engine.onHandlerError(error, command)
+      engine.onHandlerError(error, command, reply)
     } finally {
       propagator.replaced = outerReplaced
       // What SCAN and RANDOMKEY find expired is expired each for itself.
@@ -73,10 +79,49 @@ export class Caller {
     }
     if (!retrying) command.calls++
     if (timed) this.account(client, command, args, startedAt, retrying)
-    if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE && engine.output.isOwn(replyAt)) {
-      command.failedCalls++
-      engine.countError(replyAt)
+    if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) this.noteError(command, reply, replyAt)
+  }
+
+  private noteError(command: RegisteredCommand, reply: ReplyWriter, replyAt: number): void {
+    const { engine } = this
+    if (reply === engine.output.writer && !engine.output.isOwn(replyAt)) return
+    if (this.errorCounted) {
+      this.errorCounted = false
+      return
     }
+    command.failedCalls++
+    engine.countError(replyAt, reply)
+  }
+
+  /**
+   * A command that was put aside (a script that takes its time) goes on, outside of any other: until `leave`, calls are
+   * within it and what they propagate is one unit.
+   */
+  enter(client: Client, command: RegisteredCommand, args: Arguments): void {
+    const call = this.levels[this.depth] ?? this.addLevel()
+    call.args = args
+    call.reply = this.writer
+    call.client = client
+    call.command = command
+    call.db = client.db
+    this.depth++
+    this.engine.propagator.open()
+    this.engine.propagator.replaced = true
+  }
+
+  /** The command that was entered is put aside again, or over. */
+  leave(): void {
+    const { propagator } = this.engine
+    propagator.replaced = false
+    propagator.close()
+    this.depth--
+  }
+
+  /** What was put aside is over: `usec` is the time it took in all. */
+  accountAside(client: Client, command: RegisteredCommand, args: Arguments, usec: number): void {
+    command.calls++
+    command.usec += usec
+    this.engine.onTimed(client, command, args, usec, true)
   }
 
   private account(

@@ -82,6 +82,8 @@ export class Client implements CallClient {
   noEvict = false
   noTouch = false
   monitoring = false
+  /** Flags that the script of its command declares, which count instead of the command's; -1 for none. */
+  declaredFlags = -1
   isReplica = false
   blocked = false
 

@@ -91,6 +91,8 @@ export class Dispatcher {
 
   private passGates(client: Client, command: RegisteredCommand, args: Arguments, retrying: boolean): void {
     const { engine } = this
+    client.declaredFlags =
+      (command.flagBits & Flag.NoMandatoryKeys) === 0 ? -1 : (engine.scriptFlags(command, args) ?? -1)
     for (const gate of this.gates) {
       const error = gate(engine, client, command, args)
       if (error === undefined) continue
@@ -146,6 +148,7 @@ export const HANDLED = ""
  * run while loading only if all of them may.
  */
 export function effectiveFlags(client: Client, command: RegisteredCommand): number {
+  if (client.declaredFlags >= 0) return client.declaredFlags
   const { transaction } = client
   if (transaction === undefined || command.fullName !== "exec") return command.flagBits
   const of = command.flagBits
@@ -179,6 +182,14 @@ export function loadingGate(engine: Engine, client: Client, command: RegisteredC
   if ((engine.conditions & EngineCondition.Loading) === 0) return undefined
   if ((effectiveFlags(client, command) & Flag.Loading) !== 0) return undefined
   return "LOADING Redis is loading the dataset in memory"
+}
+
+/** While a script takes its time, little else is possible. */
+export function busyScriptGate(engine: Engine, _client: Client, command: RegisteredCommand): string | undefined {
+  if ((engine.conditions & EngineCondition.BusyScript) === 0 || (command.flagBits & Flag.AllowBusy) !== 0) {
+    return undefined
+  }
+  return engine.busyError
 }
 
 function isHttp(args: Arguments): boolean {

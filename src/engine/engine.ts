@@ -10,6 +10,7 @@ import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
+import type { ReplyWriter } from "../resp/reply-writer.ts"
 import { Acknowledgements } from "./acknowledgements.ts"
 import { type Authenticator, RequirepassAuthenticator } from "./authenticator.ts"
 import { BlockedClients } from "./blocking.ts"
@@ -120,6 +121,10 @@ export class Engine {
   ) => error
   /** Why a restricted user may not run a command that was queued before; undefined when all is well. */
   permission: (client: Client, command: RegisteredCommand, args: Arguments) => string | undefined = () => undefined
+  /** Flags of a command that runs a script, as the script declares them; undefined when it declares none. */
+  scriptFlags: (command: RegisteredCommand, args: Arguments) => number | undefined = () => undefined
+  /** What others are told while a script keeps the server busy. */
+  busyError = ""
   /** A command was timed (not all fast ones are); `retrying` when it is a blocked client's, run again. */
   onTimed: (client: Client, command: RegisteredCommand, args: Arguments, usec: number, retrying: boolean) => void =
     nothing
@@ -183,6 +188,11 @@ export class Engine {
   /** As `execute`, for a request that has been counted before. */
   run(client: Client, args: Arguments): void {
     this.dispatcher.execute(client, args)
+    this.settle()
+  }
+
+  /** After each top-level command: what it changed may concern others, and messages to its client were held back. */
+  settle(): void {
     if (this.keyspace.events.dirty !== this.lastDirty) {
       this.lastDirty = this.keyspace.events.dirty
       this.afterChange()
@@ -221,14 +231,20 @@ export class Engine {
   }
 
   /** Counts the error reply that begins at `at` in the writer. */
-  countError(at: number): void {
+  countError(at: number, { bytes } = this.output.writer): void {
     this.errorReplies++
-    const bytes = this.output.writer.bytes
     let end = at + 1
     while (bytes[end] !== 32 && bytes[end] !== 13) end++
     let code = ""
     for (let i = at + 1; i < end; i++) code += String.fromCharCode(bytes[i]!)
     this.countErrorCode(code)
+  }
+
+  /** Counts an error by its text, "ERR …". */
+  countErrorText(text: string): void {
+    this.errorReplies++
+    const space = text.indexOf(" ")
+    this.countErrorCode(space < 0 ? text : text.slice(0, space))
   }
 
   /** Scripts make up codes of their own; past a bound nothing is told apart any more until CONFIG RESETSTAT. */
@@ -250,16 +266,16 @@ export class Engine {
   }
 
   /** A handler threw: either memory ran out, or an invariant broke. The client gets an error, the log the story. */
-  onHandlerError(error: unknown, command: RegisteredCommand): void {
+  onHandlerError(error: unknown, command: RegisteredCommand, reply: ReplyWriter): void {
     if (error instanceof RangeError || (error instanceof Error && error.constructor.name === "HeapFullError")) {
-      this.output.writer.error("OOM command not allowed when used memory > 'maxmemory'.")
+      reply.error("OOM command not allowed when used memory > 'maxmemory'.")
       return
     }
     this.log(
       "warning",
       `error in command '${command.fullName}': ${error instanceof Error ? error.stack : String(error)}`,
     )
-    this.output.writer.error("ERR internal error")
+    reply.error("ERR internal error")
   }
 }
 

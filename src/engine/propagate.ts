@@ -11,16 +11,28 @@ import type { Database } from "../keyspace/db.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { CommandWriter } from "../resp/command-writer.ts"
 
+/** What a unit had propagated when it was put aside. */
+export interface Withdrawn {
+  bytes: Uint8Array
+  commands: number
+  selectedBefore: number
+  selectedAfter: number
+}
+
 export class Propagator implements Propagation {
   readonly writer = new CommandWriter(64 * 1024)
   /** False while nobody listens (no append-only file, no replicas) or while loading. */
   enabled = false
+  /** Set by a script: what it does from here on is for itself. */
+  muted = false
   /** Set by the running command: do not propagate it verbatim. */
   replaced = false
 
   private depth = 0
   private unitAt = 0
   private unitCommands = 0
+  /** What was selected when the unit began. */
+  private unitSelected = -1
   private selected = -1
   private readonly scratch = new CommandWriter(64)
 
@@ -29,7 +41,33 @@ export class Propagator implements Propagation {
     if (this.depth++ === 0) {
       this.unitAt = this.writer.at
       this.unitCommands = 0
+      this.unitSelected = this.selected
     }
+  }
+
+  /** Takes back what the open unit has propagated so far, because it is put aside. */
+  withdraw(): Withdrawn {
+    const { writer, unitAt } = this
+    const withdrawn = {
+      bytes: writer.bytes.slice(unitAt, writer.at),
+      commands: this.unitCommands,
+      selectedBefore: this.unitSelected,
+      selectedAfter: this.selected,
+    }
+    writer.at = unitAt
+    this.unitCommands = 0
+    this.selected = this.unitSelected
+    return withdrawn
+  }
+
+  /** The unit goes on, just opened anew: it begins with what it had before. */
+  restore({ bytes, commands, selectedBefore, selectedAfter }: Withdrawn): void {
+    if (commands === 0) return
+    if (selectedBefore >= 0) this.select(selectedBefore)
+    this.unitAt = this.writer.at
+    this.writer.raw(bytes, 0, bytes.length)
+    this.unitCommands = commands
+    this.selected = selectedAfter
   }
 
   /** Ends a unit; `loose` when its commands have nothing to do with each other. */
@@ -39,7 +77,7 @@ export class Propagator implements Propagation {
 
   /** A command exactly as it came. */
   verbatim(db: Database, args: Arguments): void {
-    if (!this.enabled) return
+    if (!this.enabled || this.muted) return
     this.select(db.index)
     this.unitCommands++
     const writer = this.writer
@@ -58,7 +96,7 @@ export class Propagator implements Propagation {
 
   /** A further command beside the running one: the deletion of a key that expired, say. */
   beside(db: Database, argumentCount: number): CommandWriter {
-    if (!this.enabled) {
+    if (!this.enabled || this.muted) {
       this.scratch.reset()
       return this.scratch.begin(argumentCount)
     }

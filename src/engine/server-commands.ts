@@ -7,6 +7,7 @@ import type { CommandSpec } from "../command/spec.ts"
 import { BUNDIS_VERSION } from "../version.ts"
 import type { Client } from "./client.ts"
 import { reportedVersion } from "./connection-commands.ts"
+import { EngineCondition } from "./dispatch.ts"
 import type { Engine } from "./engine.ts"
 import { engineHandlers } from "./handler.ts"
 
@@ -185,6 +186,10 @@ function shutdown({ args, reply }: Call, engine: Engine, client: Client): void {
   if (abort) {
     if (engine.onShutdownAbort()) reply.ok()
     else reply.error("ERR No shutdown in progress.")
+    return
+  }
+  if (!options.nosave && (engine.conditions & EngineCondition.BusyScript) !== 0) {
+    reply.error(engine.busyError)
     return
   }
   const error = engine.onShutdown(options)

@@ -4,6 +4,7 @@
  * requests, so that no client waits for more than one of them.
  */
 
+import { EngineCondition } from "./dispatch.ts"
 import type { Engine } from "./engine.ts"
 
 export const TICKS_PER_SECOND = 10
@@ -42,6 +43,11 @@ export class Cron {
   tick(): void {
     if (this.paused) return
     const { engine } = this
+    // Nothing changes beside a script; it goes on where it was.
+    if ((engine.conditions & EngineCondition.BusyScript) !== 0) {
+      engine.endTick()
+      return
+    }
     engine.refreshTime()
     this.ticks++
     for (const run of this.onTick) run()
@@ -68,7 +74,7 @@ export class Cron {
     this.working = true
     setImmediate(() => {
       this.working = false
-      if (this.timer === undefined) return
+      if (this.timer === undefined || (engine.conditions & EngineCondition.BusyScript) !== 0) return
       engine.refreshTime()
       this.work()
     })
