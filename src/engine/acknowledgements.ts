@@ -35,6 +35,8 @@ export class Acknowledgements {
   syncedBy: (offset: number) => number = () => 0
   /** Where replication stands, with what this tick has propagated so far. */
   replicaOffset: () => number = () => 0
+  /** Somebody waits: replicas should be asked how far they are. */
+  onWaiting: () => void = () => {}
 
   private readonly engine: Engine
   private readonly targets = new Map<Client, Target>()
@@ -90,7 +92,10 @@ export class Acknowledgements {
       answer(reply)
     }
     if (met || client.denyBlocking) end(call.reply)
-    else call.blocking.block(call, [], deadlineMs, end)
+    else {
+      if (!call.retrying) this.onWaiting()
+      call.blocking.block(call, [], deadlineMs, end)
+    }
   }
 }
 

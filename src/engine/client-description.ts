@@ -32,6 +32,7 @@ const IDLE_CLIENT_BYTES = 2048
 
 export function clientType(client: Client): ClientType {
   if (client.isReplica && !client.monitoring) return "replica"
+  if (client.isMaster) return "master"
   return (client.conditions & ClientCondition.Subscribed) !== 0 ? "pubsub" : "normal"
 }
 
@@ -98,6 +99,7 @@ function flagsOf(client: Client, details: ClientDetails): string {
   let set = details.flags
   if (client.monitoring) set += "O"
   else if (client.isReplica) set += "S"
+  if (client.isMaster) set += "M"
   if ((client.conditions & ClientCondition.Subscribed) !== 0) set += "P"
   if ((client.conditions & ClientCondition.InTransaction) !== 0) set += "x"
   if (client.blocked) set += "b"

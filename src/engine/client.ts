@@ -54,6 +54,8 @@ export class Client implements CallClient {
   transport: Transport | undefined
   /** Where the requests wait that it sent while it could not be served. */
   requests: { resume(): void } | undefined
+  /** What is sent to it beside replies (the stream of a replica): goes on when the socket has drained. */
+  feed: { pump(): void } | undefined
   readonly parser = new RequestParser()
   /** See ClientCondition. */
   conditions = 0
@@ -85,6 +87,8 @@ export class Client implements CallClient {
   /** Flags that the script of its command declares, which count instead of the command's; -1 for none. */
   declaredFlags = -1
   isReplica = false
+  /** Streams what a master has done; it is not answered. */
+  isMaster = false
   blocked = false
 
   /** Output the kernel has not taken yet, oldest first. */

@@ -217,6 +217,24 @@ export class Engine {
     this.clients.closeFinished()
   }
 
+  /** From here on `sink` takes what is propagated. */
+  addSink(sink: Sink): void {
+    if (this.sinks.includes(sink)) return
+    this.flushPropagation()
+    this.sinks.push(sink)
+    this.propagator.enabled = true
+    this.propagator.forgetSelected()
+  }
+
+  /** `sink` has what was propagated so far, and takes no more. */
+  removeSink(sink: Sink): void {
+    const at = this.sinks.indexOf(sink)
+    if (at < 0) return
+    this.flushPropagation()
+    this.sinks.splice(at, 1)
+    if (this.sinks.length === 0) this.propagator.enabled = false
+  }
+
   flushPropagation(): void {
     const writer = this.propagator.writer
     for (const sink of this.sinks) {

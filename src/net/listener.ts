@@ -230,6 +230,7 @@ export class Listener {
     if (connection === undefined) return
     const { client } = connection
     if (!this.engine.output.drain(client)) return
+    client.feed?.pump()
     if (client.closing) this.engine.wakeTick()
     else if (client.overfull) {
       client.overfull = false
@@ -241,7 +242,7 @@ export class Listener {
 
   /** A client has unsent output: past the bound it is not read from until it has taken that. */
   private onQueued(client: Client): void {
-    if (client.overfull || client.closing || client.pendingBytes <= PENDING_BYTES_MAX) return
+    if (client.overfull || client.closing || client.isReplica || client.pendingBytes <= PENDING_BYTES_MAX) return
     client.overfull = true
     client.suspended = true
     client.transport?.pause()
