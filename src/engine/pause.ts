@@ -40,7 +40,6 @@ export class Pause {
   private readonly deadlines: Deadlines<PauseReason>
   /** Who waits, in order. */
   private readonly waiting = new Set<Client>()
-  private expiryPausedBefore = false
   private currentMode: PauseMode = "none"
 
   constructor(engine: Engine) {
@@ -127,10 +126,7 @@ export class Pause {
       if (mode === "all" || this.currentMode === "none") this.currentMode = mode
     }
     const isPaused = this.currentMode !== "none"
-    if (isPaused && before === "none") {
-      this.expiryPausedBefore = keyspace.expiryPaused
-      keyspace.expiryPaused = true
-    } else if (!isPaused && before !== "none") keyspace.expiryPaused = this.expiryPausedBefore
+    keyspace.holdExpiry("pause", isPaused)
     engine.setCondition(EngineCondition.Paused, isPaused)
     if (this.currentMode !== before && before !== "none") this.release()
   }

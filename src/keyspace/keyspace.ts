@@ -15,6 +15,9 @@ import { FieldExpiry } from "./field-expiry.ts"
 const FREE_STEPS_PER_SLICE = 512
 const EXPIRE_RECORDS_PER_SLICE = 250
 
+/** Why expired keys stay where they are. */
+export type ExpiryHold = "loading" | "replica" | "pause"
+
 export interface KeyspaceOptions {
   databases: number
   /** Seeds the hash key and the random choices. */
@@ -32,10 +35,11 @@ export class Keyspace {
   readonly memberExpiry = new FieldExpiry(this)
   /** Wall time in ms, standing still while a command runs. */
   now = 0
-  /** True where expired keys must not be removed: on a replica, while loading, with the expire cycle switched off by pause. */
+  /** True where expired keys must not be removed: on a replica, while loading, while clients are paused. See `holdExpiry`. */
   expiryPaused = false
-  /** With `expiryPaused`: whether expired keys are still served (while loading). */
+  /** With `expiryPaused`: whether expired keys are still served (while loading, and to a master). */
   servesExpired = false
+  private readonly expiryHolds = new Set<ExpiryHold>()
   /** DEBUG SET-ACTIVE-EXPIRE. */
   activeExpiry = true
   /** The access field of records counts uses (LFU), or notes changes only (LRM); otherwise it notes uses. */
@@ -84,6 +88,24 @@ export class Keyspace {
     this.lrm = lrm
     for (const { keys } of this.databases) keys.keepsAccess = lfu
     this.tickAccessClock()
+  }
+
+  /** Begins or ends a reason why expired keys must not be removed. */
+  holdExpiry(reason: ExpiryHold, on: boolean): void {
+    if (on) this.expiryHolds.add(reason)
+    else this.expiryHolds.delete(reason)
+    this.expiryPaused = this.expiryHolds.size > 0
+    this.servesExpired = this.expiryHolds.has("loading")
+  }
+
+  /** Puts a database's content in the place of what the one of the same number holds. */
+  replace(by: Database): void {
+    const db = this.databases[by.index]!
+    db.flush()
+    db.keys = by.keys
+    db.keys.accessClock = this.accessClock
+    db.keys.keepsAccess = this.lfu
+    by.keys = this.newMap()
   }
 
   /** Moves the frozen time on. Between commands only. */

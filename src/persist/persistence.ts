@@ -169,16 +169,14 @@ export class Persistence {
     this.isLoading = true
     this.loadingStartedAt = engine.clock.wall()
     engine.setCondition(EngineCondition.Loading, true)
-    engine.keyspace.expiryPaused = true
-    engine.keyspace.servesExpired = true
+    engine.keyspace.holdExpiry("loading", true)
   }
 
   private endLoading(): void {
     const { engine } = this
     this.isLoading = false
     engine.setCondition(EngineCondition.Loading, false)
-    engine.keyspace.expiryPaused = false
-    engine.keyspace.servesExpired = false
+    engine.keyspace.holdExpiry("loading", false)
   }
 
   private loadOptions(before: number): LoadOptions {
