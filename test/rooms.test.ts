@@ -14,6 +14,7 @@ const floors: readonly (readonly string[])[] = [
   ["structs"],
   ["config"],
   ["keyspace"],
+  ["rdb"],
   ["command"],
   ["families"],
   ["engine"],

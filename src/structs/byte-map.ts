@@ -689,7 +689,8 @@ export class ByteMap extends SlotTable {
   protected keepFrozen(): void {
     const stamp = this.heap.frozenThrough
     if (this.frozen !== undefined && this.frozen.stamp === stamp) return
-    this.frozen = new FrozenMap(this.heap, stamp, this.directory.slice(), this.depth, this.size, this.objects.slice())
+    const { depth, directory, expirySize, heap, objects, size } = this
+    this.frozen = new FrozenMap(heap, stamp, directory.slice(), depth, size, objects.slice(), expirySize)
     this.heap.afterThaw(() => {
       this.frozen = undefined
     })

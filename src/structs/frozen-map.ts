@@ -13,6 +13,8 @@ const ADDRESSES_PER_SCAN_MIN = 16
 export class FrozenMap {
   readonly stamp: number
   readonly size: number
+  /** Records with an expiry. */
+  readonly expirySize: number
   private readonly heap: PageHeap
   private readonly directory: Int32Array
   private readonly depth: number
@@ -31,6 +33,7 @@ export class FrozenMap {
     depth: number,
     size: number,
     objects: readonly (Stored | undefined)[],
+    expirySize: number,
   ) {
     this.heap = heap
     this.stamp = stamp
@@ -38,6 +41,7 @@ export class FrozenMap {
     this.depth = depth
     this.size = size
     this.objects = objects
+    this.expirySize = expirySize
   }
 
   /** As ByteMap.scan, over the frozen state. */

@@ -9,10 +9,12 @@
  *
  *   time high (low 16 bits) and count high (upper 16 bits) | time low | count low | consumer slot
  *
- * which leaves 48 bits each for milliseconds and count. Consumers are numbered by slots that are used again.
+ * which leaves 48 bits each for milliseconds and count. Consumers are numbered by slots that are used again. An entry that
+ * was given back (XNACK) has no consumer: its slot is UNOWNED, its delivery time counts as 0, and in the place of the time
+ * stands a number that tells in which order entries were given back.
  *
  * Invariants
- * 1. An id is in the group's list once, and in the list of exactly the consumer whose slot its row has.
+ * 1. An id is in the group's list once, and in the list of exactly the consumer whose slot its row has, if it has one.
  * 2. Copy-on-write: groups and consumers carry the epoch they were made in. freeze() copies the map of groups; who wants
  *    to write asks for writable(), which replaces an older group by a fork that shares its pages. Group methods do the
  *    same with consumers, so a Consumer object is to be asked for again after any write to its group.
@@ -31,6 +33,11 @@ const VALUE_MAX = 0xffff_ffff_ffff
 /** What the runtime takes for the objects and their map entries. */
 const GROUP_OVERHEAD_BYTES = 520
 const CONSUMER_OVERHEAD_BYTES = 200
+
+/** Slot of entries that were given back. */
+export const UNOWNED = 0xffff_ffff
+/** Delivery count of an entry that is not to be delivered any more; stands for the highest number there is. */
+export const DELIVERIES_MAX = VALUE_MAX
 
 /** entriesRead of a group whose logical position is not known. */
 export const ENTRIES_READ_UNKNOWN = -1
@@ -61,8 +68,10 @@ export class PendingEntry {
   readonly id = new StreamId()
   deliveryMs = 0
   deliveryCount = 0
-  /** Slot of the consumer. */
+  /** Slot of the consumer, or UNOWNED. */
   slot = 0
+  /** Of an unowned entry: those with lower numbers were given back before. */
+  releaseOrder = 0
 
   /** Decodes the row of a group's list that begins at `at`. */
   read(words: Uint32Array, at: number): void {
@@ -71,6 +80,20 @@ export class PendingEntry {
     this.deliveryMs = (high & 0xffff) * TWO_32 + words[at + 5]!
     this.deliveryCount = (high >>> 16) * TWO_32 + words[at + 6]!
     this.slot = words[at + 7]!
+    this.releaseOrder = 0
+    if (this.slot !== UNOWNED) return
+    this.releaseOrder = this.deliveryMs
+    this.deliveryMs = 0
+  }
+
+  /** Writes all of a row but its id. */
+  static write(words: Uint32Array, at: number, deliveryMs: number, deliveryCount: number, slot: number): void {
+    const ms = clamp(deliveryMs)
+    const count = clamp(deliveryCount)
+    words[at + 4] = (Math.floor(count / TWO_32) << 16) | Math.floor(ms / TWO_32)
+    words[at + 5] = ms
+    words[at + 6] = count
+    words[at + 7] = slot
   }
 }
 
@@ -94,6 +117,9 @@ export class Group {
   private slots: (Consumer | undefined)[]
   private freeSlots: number[]
   private readonly account: Account
+  /** Entries that were given back, and how often that has happened. */
+  unownedCount = 0
+  private releases = 0
 
   constructor(account: Account, epoch: number, name: Uint8Array, from: Group | null) {
     this.account = account
@@ -111,6 +137,8 @@ export class Group {
       this.consumers = new Map(from.consumers)
       this.slots = from.slots.slice()
       this.freeSlots = from.freeSlots.slice()
+      this.unownedCount = from.unownedCount
+      this.releases = from.releases
     }
   }
 
@@ -123,9 +151,9 @@ export class Group {
     return this.consumers.get(latin1(name, start, end))
   }
 
-  /** The consumer of a row, to be read. */
+  /** The consumer of a row, to be read; for an unowned one a consumer without a name that is not one of the group's. */
   consumerAt(slot: number): Consumer {
-    return this.slots[slot]!
+    return slot === UNOWNED ? NOBODY : this.slots[slot]!
   }
 
   /** The consumers by name, as Redis lists them. Allocates. */
@@ -182,14 +210,9 @@ export class Group {
     const isNew = this.pending.insert(id)
     const { words, at } = this.pending
     const before = words[at + 7]!
-    const ms = clamp(deliveryMs)
-    const count = clamp(deliveryCount)
-    words[at + 4] = (Math.floor(count / TWO_32) << 16) | Math.floor(ms / TWO_32)
-    words[at + 5] = ms
-    words[at + 6] = count
-    words[at + 7] = slot
+    PendingEntry.write(words, at, deliveryMs, deliveryCount, slot)
     if (!isNew && before === slot) return false
-    if (!isNew) this.ownConsumer(this.slots[before]!).pending.delete(id)
+    if (!isNew) this.takeFrom(before, id)
     this.ownConsumer(this.slots[slot]!).pending.insert(id)
     return isNew
   }
@@ -199,8 +222,29 @@ export class Group {
     if (!this.pending.find(id)) return false
     const slot = this.pending.words[this.pending.at + 7]!
     this.pending.deleteFound()
-    this.ownConsumer(this.slots[slot]!).pending.delete(id)
+    this.takeFrom(slot, id)
     return true
+  }
+
+  /** Gives the entry back to the group, behind those given back before; it need not have been pending. O(log n). */
+  release(id: StreamId, deliveryCount: number): void {
+    const isNew = this.pending.insert(id)
+    const { words, at } = this.pending
+    const before = words[at + 7]!
+    const order = ++this.releases
+    const count = clamp(deliveryCount)
+    words[at + 4] = (Math.floor(count / TWO_32) << 16) | Math.floor(order / TWO_32)
+    words[at + 5] = order
+    words[at + 6] = count
+    words[at + 7] = UNOWNED
+    if (!isNew) this.takeFrom(before, id)
+    this.unownedCount++
+  }
+
+  /** The entry is no longer the consumer's in that slot. */
+  private takeFrom(slot: number, id: StreamId): void {
+    if (slot === UNOWNED) this.unownedCount--
+    else this.ownConsumer(this.slots[slot]!).pending.delete(id)
   }
 
   /** Bytes the group has in the account. O(pages and consumers). */
@@ -220,6 +264,8 @@ export class Group {
     return clone
   }
 }
+
+const NOBODY = new Consumer(0, new Uint8Array(0), UNOWNED, 0, new IdTable({ bytes: 0 }, OWN_WORDS, 0))
 
 function consumerBytes(consumer: Consumer): number {
   return CONSUMER_OVERHEAD_BYTES + 2 * consumer.name.length + consumer.pending.countBytes()
