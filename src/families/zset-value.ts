@@ -166,7 +166,7 @@ export class OpenZset {
 
   /** Rank of the member just found, whose bytes these are. */
   rank(bytes: Uint8Array, start: number, end: number): number {
-    if (this.table !== undefined) return this.table.tree.rank(this.score, bytes, start, end)
+    if (this.table !== undefined) return this.table.tree.rankOf(this.score, bytes, start, end)
     const b = this.bytes
     let rank = 0
     for (let entry = this.at + LP_EMPTY_BYTES - 1; entry < this.found; rank++) {

@@ -22,6 +22,7 @@ const LEAF_OVERHEAD_BYTES = 208
 const INNER_OVERHEAD_BYTES = 240
 const INNER_CHILD_BYTES = 16
 const KEY_OVERHEAD_BYTES = 56
+const TIES_WALKED_MAX = 4
 
 export const EMPTY = new Uint8Array(0)
 
@@ -84,21 +85,46 @@ export function memberEnd(leaf: Leaf, index: number): number {
   return index + 1 < leaf.count ? leaf.starts[index + 1]! : leaf.used
 }
 
-/** Number of elements of the leaf below (score, member). */
+/** Number of elements of the leaf below (score, member). Members are only looked at among equal scores. */
 export function leafLowerBound(leaf: Leaf, score: number, member: Uint8Array, start: number, end: number): number {
-  const scores = leaf.scores
-  let low = 0
-  let high = leaf.count
+  const { scores, count } = leaf
+  let low = scoreLowerBound(scores, count, score)
+  let high = low
+  while (high < count && scores[high]! === score) {
+    // Ties are few, as a rule; where they are not, all that is left of the leaf may be.
+    if (high - low >= TIES_WALKED_MAX) {
+      high = count
+      break
+    }
+    high++
+  }
   while (low < high) {
     const middle = (low + high) >>> 1
-    const other = scores[middle]!
     if (
-      other < score ||
-      (other === score &&
-        compareBytes(leaf.bytes, leaf.starts[middle]!, memberEnd(leaf, middle), member, start, end) < 0)
+      scores[middle]! === score &&
+      compareBytes(leaf.bytes, leaf.starts[middle]!, memberEnd(leaf, middle), member, start, end) < 0
     ) {
       low = middle + 1
     } else high = middle
+  }
+  return low
+}
+
+/** As `leafLowerBound`, for an element that is in the leaf. */
+export function leafIndexOf(leaf: Leaf, score: number, member: Uint8Array, start: number, end: number): number {
+  const { scores, count } = leaf
+  const low = scoreLowerBound(scores, count, score)
+  if (low + 1 === count || scores[low + 1]! !== score) return low
+  return leafLowerBound(leaf, score, member, start, end)
+}
+
+function scoreLowerBound(scores: Float64Array, count: number, score: number): number {
+  let low = 0
+  let high = count
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (scores[middle]! < score) low = middle + 1
+    else high = middle
   }
   return low
 }

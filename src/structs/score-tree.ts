@@ -48,6 +48,7 @@ import {
   leafBytes,
   leafFits,
   leafHolds,
+  leafIndexOf,
   leafInsert,
   leafLowerBound,
   leafRemove,
@@ -86,8 +87,8 @@ export class ScoreTreeView {
     return this.size
   }
 
-  /** Rank of exactly (score, member), or -1. O(log n). */
-  rank(score: number, member: Uint8Array, start: number, end: number): number {
+  /** Rank of (score, member), which must be there. O(log n). */
+  rankOf(score: number, member: Uint8Array, start: number, end: number): number {
     let node = this.root
     let rank = 0
     for (let level = 0; level < this.height; level++) {
@@ -96,9 +97,7 @@ export class ScoreTreeView {
       rank += sizeBefore(inner, child)
       node = inner.children[child]!
     }
-    const leaf = node as Leaf
-    const index = leafLowerBound(leaf, score, member, start, end)
-    return leafHolds(leaf, index, score, member, start, end) ? rank + index : -1
+    return rank + leafIndexOf(node as Leaf, score, member, start, end)
   }
 
   /**
