@@ -1,6 +1,7 @@
 /** One line per family. */
 import type { CommandSpec } from "./command/spec.ts"
 import { bitmapCommands } from "./families/bitmap.ts"
+import { dumpCommands } from "./families/dump.ts"
 import { expiryCommands } from "./families/expiry.ts"
 import { genericCommands } from "./families/generic.ts"
 import { databaseCommands } from "./families/generic-databases.ts"
@@ -43,6 +44,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   genericCommands,
   keyMoveCommands,
   objectCommands,
+  dumpCommands,
   expiryCommands,
   scanCommands,
   sortCommands,

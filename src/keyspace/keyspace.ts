@@ -43,6 +43,8 @@ export class Keyspace {
   /** DEBUG SET-ACTIVE-EXPIRE. */
   activeExpiry = true
   /** The access field of records counts uses (LFU), or notes changes only (LRM); otherwise it notes uses. */
+  /** Checksums of DUMP payloads are looked at; DEBUG SET-SKIP-CHECKSUM-VALIDATION. */
+  verifiesChecksums = true
   lfu = false
   lrm = false
   lfuLogFactor = 10

@@ -362,6 +362,7 @@ function setDisableDenyScripts(call: Call, { engine }: Observer): void {
 
 function setSkipChecksums(call: Call, { engine }: Observer): void {
   engine.debugSwitches.skipsChecksums = isOn(call, 2)
+  engine.keyspace.verifiesChecksums = !engine.debugSwitches.skipsChecksums
   call.reply.ok()
 }
 

@@ -7,6 +7,7 @@ import { copyBytes } from "../bytes/compare.ts"
 import { INT64_TEXT_BYTES_MAX, isCanonicalInt64 } from "../bytes/int64.ts"
 import type { ConfigValues } from "../config/config.ts"
 import type { Database } from "../keyspace/db.ts"
+import type { Keyspace } from "../keyspace/keyspace.ts"
 import { EMBSTR_BYTES_MAX, Kind } from "../keyspace/kinds.ts"
 import { Blob, type Container } from "../structs/byte-map.ts"
 import { VALUE_INLINE_MAX } from "../structs/record-layout.ts"
@@ -64,9 +65,15 @@ export class DecodedValue {
   /** There is nothing in it: it is not to be stored. */
   isEmpty = false
 
-  /** Whether it is a hash some of whose fields may expire. */
+  /** Whether some of its fields or members may expire. */
   get mayExpireInParts(): boolean {
-    return this.kind === Kind.HashPackedExpiring || this.kind === Kind.HashTable
+    return this.object !== undefined || this.kind === Kind.HashPackedExpiring
+  }
+
+  /** It is not going to be stored. */
+  discard(keyspace: Keyspace): void {
+    if (this.object !== undefined) keyspace.discard(this.object)
+    this.setEmpty()
   }
 
   setEmpty(): void {

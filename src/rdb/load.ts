@@ -272,7 +272,7 @@ class Loader {
     }
     if (expiry !== 0 && expiry < keyspace.now && !options.keepExpired) {
       report.expired++
-      discard(keyspace, value.object)
+      value.discard(keyspace)
       return
     }
     const present = db.keys.find(key.bytes, 0, key.length)
@@ -301,8 +301,4 @@ export function noteUse(db: Database, address: number, idleSeconds: number, freq
     // Longer than the clock can tell: as long as it can.
     keys.setAccess(address, (now - Math.min(idleSeconds, 0xffffff)) & 0xffffff)
   }
-}
-
-function discard(keyspace: Keyspace, object: Parameters<Keyspace["discard"]>[0] | undefined): void {
-  if (object !== undefined) keyspace.discard(object)
 }
