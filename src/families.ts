@@ -28,8 +28,10 @@ import { streamCommands } from "./families/stream.ts"
 import { streamClaimCommands } from "./families/stream-claim.ts"
 import { streamDeleteCommands } from "./families/stream-delete.ts"
 import { streamGroupCommands } from "./families/stream-group.ts"
+import { streamIdempotencyCommands } from "./families/stream-idempotency.ts"
 import { streamInfoCommands } from "./families/stream-info.ts"
 import { streamReadCommands } from "./families/stream-read.ts"
+import { streamReleaseCommands } from "./families/stream-release.ts"
 import { stringCommands } from "./families/string.ts"
 import { sortedSetCommands } from "./families/zset.ts"
 import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
@@ -74,4 +76,6 @@ export const families: readonly (readonly CommandSpec[])[] = [
   streamGroupCommands,
   streamClaimCommands,
   streamInfoCommands,
+  streamIdempotencyCommands,
+  streamReleaseCommands,
 ]

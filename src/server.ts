@@ -172,6 +172,7 @@ export class Server {
     this.cron.onTick.push(() => this.observer.sample())
     this.cron.onTick.push(() => engine.memoryLimit.tick())
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
+    this.cron.onTick.push(() => this.engine.blocking.lookAgain())
     this.cron.onTick.push(() => this.engine.pause.expireDue())
     this.cron.onTick.push(() => this.engine.tracking.shrink())
     this.observer.ports.loadAof = () => {

@@ -42,8 +42,15 @@ export interface Blocking {
    * @param keys argument numbers of the keys waited for
    * @param deadlineMs wall time; 0 waits forever
    * @param timedOut writes the reply of a wait that ended for nothing
+   * @param lookAgainMs wall time at which the command is to be run again although no key has changed; 0 for never
    */
-  block(call: Call, keys: readonly number[], deadlineMs: number, timedOut: (reply: ReplyWriter) => void): void
+  block(
+    call: Call,
+    keys: readonly number[],
+    deadlineMs: number,
+    timedOut: (reply: ReplyWriter) => void,
+    lookAgainMs?: number,
+  ): void
 }
 
 /** The funnel to append-only file and replicas. */

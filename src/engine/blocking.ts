@@ -4,6 +4,7 @@
  *              ┌──────── rerun, still nothing: stays in its place, deadline kept ───────┐
  *              ▼                                                                        │
  *   block ──▶ waiting ──key modified: markReady──▶ ready ──serveReady, in order──▶ rerun┴─replied──▶ finish
+ *              ├──time to look again: lookAgain────▶ rerun
  *              ├──deadline: expireDue──────────────▶ timedOut replies ──▶ finish
  *              ├──CLIENT UNBLOCK, unblockAll───────▶ timedOut or an error ──▶ finish
  *              └──disconnected: forget
@@ -45,6 +46,8 @@ export class Wait implements Timed {
   isRerunning = false
   /** The command that is run again has called `block` again. */
   blocksAgain = false
+  /** When the command is to be run again whatever happens, if it is. */
+  look: Look | undefined
   readonly valueType: number
   /** Reads through a consumer group, which goes with the key. */
   readonly needsKey: boolean
@@ -60,6 +63,11 @@ export class Wait implements Timed {
     this.valueType = TYPE_OF_GROUP[command.spec.group] ?? ValueType.None
     this.needsKey = this.valueType === ValueType.Stream && (command.flagBits & Flag.Write) !== 0
   }
+}
+
+/** A time at which a waiting command looks again by itself. */
+interface Look extends Timed {
+  readonly wait: Wait
 }
 
 /** A wait's place in the queue of one key; `queue` is undefined once it has left. */
@@ -105,6 +113,7 @@ export class BlockedClients implements Blocking, KeyListener {
   private readonly queues: KeyTable<KeyQueue>
   private readonly waits = new Set<Wait>()
   private readonly deadlines: Deadlines<Wait>
+  private readonly looks: Deadlines<Look>
   private ready: KeyQueue[] = []
   private serving = false
 
@@ -114,6 +123,10 @@ export class BlockedClients implements Blocking, KeyListener {
     this.deadlines = new Deadlines(
       () => engine.clock.wall(),
       () => this.expireDue(),
+    )
+    this.looks = new Deadlines(
+      () => engine.clock.wall(),
+      () => this.lookAgain(),
     )
     engine.keyListeners.add(this)
     engine.afterChange = () => this.serveReady()
@@ -142,11 +155,18 @@ export class BlockedClients implements Blocking, KeyListener {
 
   // ------------------------------------------------------------------ waiting
 
-  block(call: Call, keys: readonly number[], deadlineMs: number, timedOut: (reply: ReplyWriter) => void): void {
+  block(
+    call: Call,
+    keys: readonly number[],
+    deadlineMs: number,
+    timedOut: (reply: ReplyWriter) => void,
+    lookAgainMs = 0,
+  ): void {
     const client = call.client as Client
     const { waiting } = client
     if (waiting instanceof Wait && waiting.isRerunning) {
       waiting.blocksAgain = true
+      this.lookAt(waiting, lookAgainMs)
       return
     }
     if (client.denyBlocking || client.transport === undefined) {
@@ -162,7 +182,14 @@ export class BlockedClients implements Blocking, KeyListener {
     client.suspended = true
     this.waits.add(wait)
     if (deadlineMs > 0) this.deadlines.add(wait)
+    this.lookAt(wait, lookAgainMs)
     this.engine.keyListeners.refresh()
+  }
+
+  private lookAt(wait: Wait, ms: number): void {
+    if (wait.look !== undefined) this.looks.remove(wait.look)
+    wait.look = ms > 0 ? { wait, deadlineMs: ms, heapIndex: -1 } : undefined
+    if (wait.look !== undefined) this.looks.add(wait.look)
   }
 
   private queueFor(wait: Wait, db: Database, args: Arguments, i: number): void {
@@ -275,6 +302,20 @@ export class BlockedClients implements Blocking, KeyListener {
     }
   }
 
+  /** Runs those again whose time to look has come; each at most once. */
+  lookAgain(): void {
+    const due: Wait[] = []
+    for (let look = this.looks.takeDue(); look !== undefined; look = this.looks.takeDue()) due.push(look.wait)
+    if (due.length === 0) return
+    this.engine.refreshTime()
+    for (const wait of due) {
+      wait.look = undefined
+      if (this.waits.has(wait) && !wait.client.closing && !wait.client.gone) this.rerun(wait)
+    }
+    this.serveReady()
+    this.engine.wakeTick()
+  }
+
   // ------------------------------------------------------------------ ends of a wait
 
   /** Ends all waits whose deadline has passed. */
@@ -342,6 +383,7 @@ export class BlockedClients implements Blocking, KeyListener {
   private remove(wait: Wait): void {
     this.waits.delete(wait)
     this.deadlines.remove(wait)
+    if (wait.look !== undefined) this.looks.remove(wait.look)
     for (const place of wait.places) {
       const { queue } = place
       if (queue === undefined) continue

@@ -5,12 +5,12 @@
  * all writes of a command `settleBytes`.
  */
 import { copyBytes, shown } from "../bytes/compare.ts"
-import { writeInteger } from "../bytes/int64.ts"
+import { INT64_MAX, writeInteger } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
-import type { Consumer, Group } from "../structs/stream-groups.ts"
+import { type Consumer, DELIVERIES_MAX, type Group } from "../structs/stream-groups.ts"
 import { ID_AUTO_SEQUENCE, ID_INVALID, StreamId } from "../structs/stream-id.ts"
 import { StreamCursor, type StreamView } from "../structs/stream-log.ts"
 import { StreamValue } from "../structs/stream-value.ts"
@@ -115,6 +115,12 @@ export function noSuchGroupOf(call: Call, key: number, group: number): void {
 /** An argument as errors quote it: up to a zero byte. */
 export function quoted(call: Call, i: number): string {
   return shown(call.args.latin1(i))
+}
+
+/** How often an entry was delivered. What is not to be delivered again shows the highest number there is. */
+export function replyDeliveries(reply: ReplyWriter, count: number): void {
+  if (count === DELIVERIES_MAX) reply.int64(INT64_MAX)
+  else reply.integer(count)
 }
 
 // ---------------------------------------------------------------------------------------------- ids in arguments

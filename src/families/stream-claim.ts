@@ -8,7 +8,7 @@ import type { Call } from "../command/context.ts"
 import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { IdTableCursor } from "../structs/id-table.ts"
-import { type Consumer, type Group, PendingEntry } from "../structs/stream-groups.ts"
+import { type Consumer, type Group, PendingEntry, UNOWNED } from "../structs/stream-groups.ts"
 import { StreamId } from "../structs/stream-id.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
 import {
@@ -21,6 +21,7 @@ import {
   readRangeEnd,
   readRangeStart,
   readStream,
+  replyDeliveries,
   replyEntryOf,
   replyId,
   seenConsumer,
@@ -28,7 +29,7 @@ import {
   writableGroup,
 } from "./stream-access.ts"
 import { forgetIdle } from "./stream-idle.ts"
-import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
+import { propagateAcknowledgement, propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
 
 const KEY = 1
 const GROUP = 2
@@ -171,8 +172,8 @@ function replyPending(call: Call, group: Group, idleMin: number, countMax: numbe
     reply.array(4)
     replyId(reply, id)
     reply.bulk(name, 0, name.length)
-    reply.integer(Math.max(idle, 0))
-    reply.integer(pending.deliveryCount)
+    reply.integer(pending.slot === UNOWNED ? -1 : Math.max(idle, 0))
+    replyDeliveries(reply, pending.deliveryCount)
     if (++count >= countMax) break
   }
   rows.release()
@@ -287,8 +288,11 @@ function claim(call: Call, value: StreamValue, group: Group, consumer: Consumer,
 
 /** Takes the entry `id`, which is pending as `pending` says but no longer in the stream, out of the list. */
 function dropMissing(call: Call, group: Group): void {
-  const owner = group.consumerAt(pending.slot)
-  propagateClaim(call, KEY, GROUP, group, owner, id, pending.deliveryMs, pending.deliveryCount)
+  if (pending.slot === UNOWNED) propagateAcknowledgement(call, KEY, GROUP, id)
+  else {
+    const owner = group.consumerAt(pending.slot)
+    propagateClaim(call, KEY, GROUP, group, owner, id, pending.deliveryMs, pending.deliveryCount)
+  }
   group.acknowledge(id)
   call.keyspace.events.dirty++
 }

@@ -11,6 +11,9 @@ import { StreamId } from "../structs/stream-id.ts"
 import type { StreamView } from "../structs/stream-log.ts"
 import { hasEntry } from "./stream-access.ts"
 
+/** Those that wait do not look more often than this. */
+const LOOK_MS_MIN = 10
+
 const oldest = new WeakMap<Group, number>()
 const rows = new IdTableCursor()
 const pending = new PendingEntry()
@@ -19,6 +22,8 @@ const MIN = new StreamId()
 interface Idle {
   readonly id: StreamId
   readonly deliveryMs: number
+  /** Of an entry that was given back: it comes before all others, in this order. */
+  readonly releaseOrder: number
 }
 
 /** False when no pending entry of the group can have been delivered at `untilMs` or before. O(1), or O(pending). */
@@ -36,6 +41,20 @@ export function mayHaveIdle(group: Group, untilMs: number): boolean {
   return bound <= untilMs
 }
 
+/**
+ * When, at the latest, somebody who waits for entries that were delivered `idleMs` ago must look again: those known may
+ * have been idle for so long then, and none delivered from now on can have been before. `untilMs` is now less `idleMs`.
+ */
+export function nextIdleLook(group: Group, idleMs: number, untilMs: number): number {
+  const steps = Math.max(idleMs, LOOK_MS_MIN)
+  const bound = group.pending.length === 0 ? undefined : oldest.get(group)
+  const now = untilMs + idleMs
+  // What is idle already and was not given is no longer in the stream.
+  return bound === undefined || bound <= untilMs
+    ? now + steps
+    : Math.min(Math.max(bound + idleMs, now + 1), now + steps)
+}
+
 /** Ids of the entries delivered at `untilMs` or before, longest ago first; only those that are still in the stream. */
 export function idleEntries(group: Group, untilMs: number, log: StreamView): StreamId[] {
   if (!mayHaveIdle(group, untilMs)) return []
@@ -43,9 +62,9 @@ export function idleEntries(group: Group, untilMs: number, log: StreamView): Str
   for (let on = rows.seekAtOrAfter(group.pending, MIN); on; on = rows.next()) {
     pending.read(rows.words, rows.at)
     if (pending.deliveryMs > untilMs || !hasEntry(log, pending.id)) continue
-    found.push({ id: pending.id.clone(), deliveryMs: pending.deliveryMs })
+    found.push({ id: pending.id.clone(), deliveryMs: pending.deliveryMs, releaseOrder: pending.releaseOrder })
   }
-  found.sort((a, b) => a.deliveryMs - b.deliveryMs || a.id.compare(b.id))
+  found.sort((a, b) => a.deliveryMs - b.deliveryMs || a.releaseOrder - b.releaseOrder || a.id.compare(b.id))
   return found.map(({ id }) => id)
 }
 

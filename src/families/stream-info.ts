@@ -9,7 +9,16 @@ import { type Consumer, ENTRIES_READ_UNKNOWN, type Group, PendingEntry } from ".
 import { StreamId } from "../structs/stream-id.ts"
 import type { StreamLog } from "../structs/stream-log.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
-import { groupOf, lastLiveId, noSuchGroupOf, readStream, replyEntryOf, replyId, replyRange } from "./stream-access.ts"
+import {
+  groupOf,
+  lastLiveId,
+  noSuchGroupOf,
+  readStream,
+  replyDeliveries,
+  replyEntryOf,
+  replyId,
+  replyRange,
+} from "./stream-access.ts"
 import { lagOf } from "./stream-lag.ts"
 
 const KEY = 2
@@ -91,8 +100,9 @@ function xinfoStream(call: Call): void {
   const value = existing(call)
   if (value === undefined) return
   if (args.count === 3) {
-    reply.map(10)
+    reply.map(10 + producerFacts(value))
     replyFacts(reply, value.log)
+    replyProducers(call, value)
     field(reply, "groups", value.groups.size)
     reply.bulkText("first-entry")
     replyEnd(reply, value.log, false)
@@ -112,7 +122,7 @@ function xinfoStream(call: Call): void {
     if (count < 0) count = FULL_COUNT_DEFAULT
     if (count === 0) count = Number.POSITIVE_INFINITY
   }
-  replyInFull(reply, value, count)
+  replyInFull(call, value, count)
 }
 
 function xinfoGroups(call: Call): void {
@@ -171,25 +181,47 @@ function replyFacts(reply: ReplyWriter, log: StreamLog): void {
   idField(reply, "recorded-first-entry-id", log.firstId)
 }
 
+/** Fields that `replyProducers` is going to write: none for a stream whose messages never had names. */
+function producerFacts(value: StreamValue): number {
+  return value.idempotency === undefined ? 0 : 6
+}
+
+function replyProducers({ now, reply }: Call, value: StreamValue): void {
+  const { idempotency } = value
+  if (idempotency === undefined) return
+  value.own()
+  value.idempotency!.prune(now)
+  const { durationSeconds, entriesMax, producerCount, size, added, duplicates } = value.idempotency!
+  field(reply, "idmp-duration", durationSeconds)
+  field(reply, "idmp-maxsize", entriesMax)
+  field(reply, "pids-tracked", producerCount)
+  field(reply, "iids-tracked", size)
+  field(reply, "iids-added", added)
+  field(reply, "iids-duplicates", duplicates)
+}
+
 function replyEnd(reply: ReplyWriter, log: StreamLog, isLast: boolean): void {
   if (isLast ? lastLiveId(log, id) : log.length > 0) replyEntryOf(reply, log, isLast ? id : log.firstId)
   else reply.null()
 }
 
-function replyInFull(reply: ReplyWriter, value: StreamValue, count: number): void {
+function replyInFull(call: Call, value: StreamValue, count: number): void {
+  const { reply } = call
   const { log } = value
-  reply.map(9)
+  reply.map(9 + producerFacts(value))
   replyFacts(reply, log)
+  replyProducers(call, value)
   reply.bulkText("entries")
   replyRange(reply, log, MIN, MAX, count, false)
   reply.bulkText("groups")
   const groups = value.groups.sorted()
   reply.array(groups.length)
   for (const group of groups) {
-    reply.map(7)
+    reply.map(group.unownedCount > 0 ? 8 : 7)
     replyName(reply, group.name)
     replyPosition(reply, log, group)
     field(reply, "pel-count", group.pending.length)
+    if (group.unownedCount > 0) field(reply, "nacked-count", group.unownedCount)
     reply.bulkText("pending")
     replyGroupPending(reply, group, count)
     reply.bulkText("consumers")
@@ -210,7 +242,7 @@ function replyGroupPending(reply: ReplyWriter, group: Group, countMax: number): 
     replyId(reply, pending.id)
     reply.bulk(name, 0, name.length)
     reply.integer(pending.deliveryMs)
-    reply.integer(pending.deliveryCount)
+    replyDeliveries(reply, pending.deliveryCount)
   }
   rows.release()
 }
@@ -231,7 +263,7 @@ function replyConsumer(reply: ReplyWriter, group: Group, consumer: Consumer, cou
     reply.array(3)
     replyId(reply, id)
     reply.integer(pending.deliveryMs)
-    reply.integer(pending.deliveryCount)
+    replyDeliveries(reply, pending.deliveryCount)
   }
   rows.release()
 }

@@ -29,6 +29,16 @@ export function propagateClaim(
   idArgument(writer, group.lastId)
 }
 
+/** An entry that is pending no more. */
+export function propagateAcknowledgement(call: Call, keyAt: number, groupAt: number, id: StreamId): void {
+  const { db, propagation } = call
+  if (!propagation.enabled) return
+  const writer = propagation.effect(db, 4).word("XACK")
+  argument(call, writer, keyAt)
+  argument(call, writer, groupAt)
+  idArgument(writer, id)
+}
+
 /** How far the group has read. */
 export function propagatePosition(call: Call, keyAt: number, groupAt: number, group: Group): void {
   const { db, propagation } = call

@@ -23,6 +23,7 @@ import {
   noSuchGroup,
   readId,
   readStream,
+  replyDeliveries,
   replyEntry,
   replyEntryOf,
   replyId,
@@ -31,7 +32,7 @@ import {
   settleBytes,
   writableGroup,
 } from "./stream-access.ts"
-import { idleEntries, mayHaveIdle } from "./stream-idle.ts"
+import { idleEntries, mayHaveIdle, nextIdleLook } from "./stream-idle.ts"
 import { advance } from "./stream-lag.ts"
 import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-propagation.ts"
 
@@ -410,7 +411,20 @@ function waitOrGiveUp(call: Call): void {
   const keys: number[] = []
   for (let i = 0; i < streams; i++) keys.push(keysAt + i)
   resolveLast(call)
-  call.blocking.block(call, keys, deadline, timedOut)
+  call.blocking.block(call, keys, deadline, timedOut, nextLook(call))
+}
+
+/** With CLAIM: when there may be idle entries although none of the streams has changed; 0 without. */
+function nextLook(call: Call): number {
+  const { claimIdleMin, group, keysAt, streams } = options
+  if (group === 0 || claimIdleMin < 0) return 0
+  let next = Number.POSITIVE_INFINITY
+  for (let i = 0; i < streams; i++) {
+    const value = streamUnder(call, keysAt + i)
+    const found = value === undefined ? undefined : groupOf(call, value, group)
+    if (found !== undefined) next = Math.min(next, nextIdleLook(found, claimIdleMin, call.now - claimIdleMin))
+  }
+  return Number.isFinite(next) ? next : 0
 }
 
 function timedOut(reply: ReplyWriter): void {
@@ -511,7 +525,7 @@ function deliver(call: Call, i: number): boolean {
 function extendEntry(reply: ReplyWriter, mark: number, idleMs: number, deliveries: number): void {
   reply.bytes[mark + 1] = 0x34
   reply.integer(idleMs)
-  reply.integer(deliveries)
+  replyDeliveries(reply, deliveries)
 }
 
 /** Claims and replies what has been idle for long enough, longest first; how many. */

@@ -60,6 +60,9 @@ export class TrimOptions {
   readonly id = new StreamId()
   chooseId = false
   chooseSequence = false
+  /** Argument number of IDMP or IDMPAUTO, 0 when it was not given, and how many arguments it takes. */
+  idempotentAt = 0
+  idempotentArguments = 0
 
   /** Reads the options behind the key; the argument number of what follows them (XADD's id), or -1 after an error. */
   read(call: Call, isAdd: boolean): number {
@@ -73,6 +76,8 @@ export class TrimOptions {
     this.noMakeStream = false
     this.chooseId = false
     this.chooseSequence = false
+    this.idempotentAt = 0
+    this.idempotentArguments = 0
     let i = 2
     for (; i < count; i++) {
       const start = args.starts[i]!
@@ -95,7 +100,10 @@ export class TrimOptions {
           return -1
         }
       } else if (isAdd && !isDigit && args.is(i, "nomkstream")) this.noMakeStream = true
-      else if (!isDigit && this.readReferences(call, i)) {
+      else if (isAdd && !isDigit && more > 1 && (args.is(i, "idmp") || args.is(i, "idmpauto"))) {
+        i = this.readIdempotency(call, i)
+        if (i === -1) return -1
+      } else if (!isDigit && this.readReferences(call, i)) {
         if (this.references === 0) return -1
       } else if (isAdd) {
         const kind = this.id.parse(args.bytes, start, args.ends[i]!)
@@ -110,7 +118,27 @@ export class TrimOptions {
         return -1
       }
     }
+    if (this.idempotentAt !== 0 && !this.chooseId && !call.client.isObeyed) {
+      reply.error("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs")
+      return -1
+    }
     return this.settleLimit(call, isAdd, limitGiven) ? i : -1
+  }
+
+  /** Reads `IDMP producer name` or `IDMPAUTO producer`; the number of the last argument, or -1 after an error. */
+  private readIdempotency(call: Call, i: number): number {
+    const { args, reply } = call
+    const option = args.is(i, "idmp") ? "IDMP" : "IDMPAUTO"
+    const names = option === "IDMP" ? 2 : 1
+    if (this.idempotentAt !== 0) reply.error("ERR IDMP/IDMPAUTO specified multiple times")
+    else if (args.length(i + 1) === 0) reply.error(`ERR ${option} requires a non-empty producer ID`)
+    else if (names === 2 && args.length(i + 2) === 0) reply.error(`ERR ${option} requires a non-empty idempotent ID`)
+    else {
+      this.idempotentAt = i
+      this.idempotentArguments = 1 + names
+      return i + names
+    }
+    return -1
   }
 
   /** Trims; the number of entries dropped. The value must be owned. */

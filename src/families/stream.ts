@@ -21,6 +21,7 @@ import {
   settleBytes,
   writeStream,
 } from "./stream-access.ts"
+import { messageName, nameMessage, producerName } from "./stream-idempotency.ts"
 import { TRIM_NONE, TrimOptions } from "./stream-trim.ts"
 
 const ID_TOO_SMALL = "ERR The ID specified in XADD is equal or smaller than the target stream top item"
@@ -41,6 +42,7 @@ export const streamCommands: readonly CommandSpec[] = [
     tips: "nondeterministic_output",
     syntax:
       "key [NOMKSTREAM]@6.2.0 [condition=KEEPREF|DELREF|ACKED]@8.2.0 " +
+      "[idmp=IDMPAUTO pid~producer-id|idmp=IDMP(pid~producer-id iid~idempotent-id)]@8.6.0 " +
       '[trim=strategy=(MAXLEN|MINID@6.2.0) [operator=equal="="|' +
       'approximately="~"] threshold [LIMIT count:integer]@6.2.0] id-selector=(auto-id="*"|id) ' +
       "data=(field value)...",
@@ -155,6 +157,15 @@ function xadd(call: Call): void {
     reply.null()
     return
   }
+  if (options.idempotentAt !== 0) {
+    nameMessage(call, options.idempotentAt, fieldsAt)
+    const sent = value?.idempotency?.find(producerName, messageName, call.now)
+    if (sent !== undefined) {
+      value!.idempotency!.duplicates++
+      replyId(reply, sent)
+      return
+    }
+  }
   const error = chooseId(call, value?.log)
   if (error !== "") {
     reply.error(error)
@@ -196,6 +207,7 @@ function append(call: Call, value: StreamValue, idAt: number): void {
   log.blockBytesMax = config.values.streamNodeMaxBytes
   log.blockEntriesMax = config.values.streamNodeMaxEntries
   log.append(newId, fields)
+  if (options.idempotentAt !== 0) value.trackProducers().record(producerName, messageName, newId, call.now)
   if (fields.textBytes > KEPT_BYTES_MAX) fields.bytes.length = 0
   replyId(call.reply, newId)
   call.changed(1, Notify.Stream, "xadd")
@@ -203,6 +215,7 @@ function append(call: Call, value: StreamValue, idAt: number): void {
   settleBytes(call, 1)
   if (call.propagation.enabled && (options.chooseId || options.chooseSequence || options.needsRewriting)) {
     propagateAdd(call, log, idAt)
+    if (options.idempotentAt !== 0) propagateName(call)
   }
 }
 
@@ -211,12 +224,27 @@ function propagateAdd(call: Call, log: StreamLog, idAt: number): void {
   const { args, db, propagation } = call
   const { bytes, starts, ends, count } = args
   const isExact = options.needsRewriting
+  const { idempotentAt, idempotentArguments } = options
   const before = isExact ? 2 : idAt
-  const writer = propagation.effect(db, before + (isExact ? options.exactArguments : 0) + count - idAt)
-  for (let i = 0; i < before; i++) writer.arg(bytes, starts[i]!, ends[i]!)
+  const skipped = isExact ? 0 : idempotentArguments
+  const writer = propagation.effect(db, before - skipped + (isExact ? options.exactArguments : 0) + count - idAt)
+  for (let i = 0; i < before; i++) {
+    if (i < idempotentAt || i >= idempotentAt + skipped) writer.arg(bytes, starts[i]!, ends[i]!)
+  }
   if (isExact) options.propagateExactly(writer, log)
   writer.arg(text, 0, newId.write(text, 0))
   for (let i = idAt + 1; i < count; i++) writer.arg(bytes, starts[i]!, ends[i]!)
+}
+
+/** Behind the entry, the name of the message it was: made here or given, it is the same elsewhere. */
+function propagateName(call: Call): void {
+  const { args, db, propagation } = call
+  const { bytes, starts, ends } = args
+  const producer = options.idempotentAt + 1
+  const writer = propagation.effect(db, 5).word("XIDMPRECORD").arg(bytes, starts[1]!, ends[1]!)
+  writer.arg(bytes, starts[producer]!, ends[producer]!)
+  const name = Buffer.from(messageName, "latin1")
+  writer.arg(name, 0, name.length).arg(text, 0, newId.write(text, 0))
 }
 
 // ---------------------------------------------------------------------------------------------- reading

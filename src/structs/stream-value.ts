@@ -11,8 +11,9 @@
 import type { Container } from "./byte-map.ts"
 import { IdTableCursor } from "./id-table.ts"
 import type { PageHeap } from "./page-heap.ts"
-import { type Group, PendingEntry, StreamGroups, type StreamGroupsView } from "./stream-groups.ts"
+import { type Group, PendingEntry, StreamGroups, type StreamGroupsView, UNOWNED } from "./stream-groups.ts"
 import { StreamId } from "./stream-id.ts"
+import { StreamIdempotency } from "./stream-idempotency.ts"
 import { StreamBlockWalk, StreamLog, type StreamView } from "./stream-log.ts"
 
 const OBJECT_BYTES = 400
@@ -21,11 +22,14 @@ const OBJECT_BYTES = 400
 export interface FrozenStream {
   readonly log: StreamView
   readonly groups: StreamGroupsView
+  readonly idempotency: StreamIdempotency | undefined
 }
 
 export class StreamValue implements Container {
   log: StreamLog
   groups: StreamGroups
+  /** What producers have sent lately; undefined where none gives its messages names. */
+  idempotency: StreamIdempotency | undefined
   private readonly heap: PageHeap
   private frozen: FrozenStream | undefined
 
@@ -37,12 +41,18 @@ export class StreamValue implements Container {
   }
 
   get bytes(): number {
-    return OBJECT_BYTES + this.log.bytes + this.groups.bytes
+    return OBJECT_BYTES + this.log.bytes + this.groups.bytes + (this.idempotency?.bytes ?? 0)
   }
 
   /** To be called before every write to log or groups. O(1), but for the first time under a snapshot. */
   own(): void {
     if (this.heap.frozenThrough >= this.log.epoch) this.keepFrozen()
+  }
+
+  /** What producers have sent lately, made if need be. The value must be owned. */
+  trackProducers(): StreamIdempotency {
+    this.idempotency ??= new StreamIdempotency(this.heap.epoch)
+    return this.idempotency
   }
 
   /** The state at the beginning of the running snapshot, which must be younger than the value. */
@@ -61,6 +71,7 @@ export class StreamValue implements Container {
     twin.log.maxDeletedId.copy(log.maxDeletedId)
     twin.log.entriesAdded = log.entriesAdded
     for (const group of this.groups.sorted()) cloneGroup(group, twin.groups)
+    twin.idempotency = this.idempotency?.clone(this.heap.epoch)
     return twin
   }
 
@@ -68,13 +79,16 @@ export class StreamValue implements Container {
   release(): boolean {
     this.log = new StreamLog()
     this.groups = new StreamGroups()
+    this.idempotency = undefined
     this.frozen = undefined
     return true
   }
 
   private keepFrozen(): void {
     const { epoch } = this.heap
-    this.frozen = { log: this.log.freeze(epoch), groups: this.groups.freeze(epoch) }
+    const { idempotency } = this
+    this.frozen = { log: this.log.freeze(epoch), groups: this.groups.freeze(epoch), idempotency }
+    this.idempotency = idempotency?.fork(epoch)
     this.heap.afterThaw(() => {
       this.frozen = undefined
     })
@@ -96,8 +110,16 @@ function cloneGroup(group: Group, into: StreamGroups): void {
     copy.activeMs = consumer.activeMs
     slots.set(consumer.slot, copy.slot)
   }
+  const unowned: ReturnType<typeof copyOf>[] = []
   for (let on = cursor.seekAtOrAfter(group.pending, id.setMin()); on; on = cursor.next()) {
     pending.read(cursor.words, cursor.at)
-    twin.setPending(pending.id, slots.get(pending.slot)!, pending.deliveryMs, pending.deliveryCount)
+    if (pending.slot === UNOWNED) unowned.push(copyOf(pending))
+    else twin.setPending(pending.id, slots.get(pending.slot)!, pending.deliveryMs, pending.deliveryCount)
   }
+  unowned.sort((a, b) => a.releaseOrder - b.releaseOrder)
+  for (const entry of unowned) twin.release(entry.id, entry.deliveryCount)
+}
+
+function copyOf({ id, releaseOrder, deliveryCount }: PendingEntry) {
+  return { id: id.clone(), releaseOrder, deliveryCount }
 }
