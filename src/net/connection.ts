@@ -327,7 +327,7 @@ export class SocketTransport implements Transport {
   }
 }
 
-function address(host: string, port: number): string {
+export function address(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 }
 

@@ -1,0 +1,133 @@
+/** Outgoing connections: to a master. What the kernel does not take at once waits here. */
+
+import type { Engine } from "../engine/engine.ts"
+import type { ConnectionHandlers, MasterConnection } from "../replication/link-ports.ts"
+import { address } from "./connection.ts"
+import type { TlsOptions } from "./tls.ts"
+
+type Socket = Bun.Socket<undefined>
+
+class Outgoing implements MasterConnection {
+  remoteAddress: string
+  localAddress = "?:0"
+  fd = -1
+  private socket: Socket | undefined
+  private readonly waiting: Uint8Array[] = []
+  private isOver = false
+
+  constructor(remoteAddress: string) {
+    this.remoteAddress = remoteAddress
+  }
+
+  get isClosed(): boolean {
+    return this.isOver
+  }
+
+  opened(socket: Socket): void {
+    this.socket = socket
+    this.fd = (socket as { fd?: number }).fd ?? -1
+    this.remoteAddress = address(socket.remoteAddress, socket.remotePort ?? 0)
+    this.localAddress = address(socket.localAddress ?? "127.0.0.1", socket.localPort)
+    this.drained()
+  }
+
+  /** True the first time. */
+  over(): boolean {
+    const first = !this.isOver
+    this.isOver = true
+    return first
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.isOver) return
+    this.waiting.push(bytes)
+    if (this.waiting.length === 1) this.drained()
+  }
+
+  drained(): void {
+    const { socket, waiting } = this
+    if (socket === undefined) return
+    while (waiting.length > 0) {
+      const bytes = waiting[0]!
+      const taken = socket.write(bytes)
+      if (taken < 0) return
+      if (taken < bytes.length) {
+        waiting[0] = bytes.subarray(taken)
+        return
+      }
+      waiting.shift()
+    }
+  }
+
+  close(): void {
+    if (!this.over()) return
+    this.socket?.terminate()
+  }
+
+  pause(): void {
+    this.socket?.pause()
+  }
+
+  resume(): void {
+    this.socket?.resume()
+  }
+}
+
+/** Connects; the handlers are called later, never from within. */
+export function connectToMaster(
+  engine: Engine,
+  host: string,
+  port: number,
+  tls: TlsOptions | undefined,
+  handlers: ConnectionHandlers,
+): MasterConnection {
+  const outgoing = new Outgoing(address(host, port))
+  const ended = (reason: string): void => {
+    if (outgoing.over()) handlers.closed(reason)
+  }
+  const begun = (socket: Socket): void => {
+    if (outgoing.isClosed) {
+      socket.terminate()
+      return
+    }
+    socket.setNoDelay(!engine.config.values.replDisableTcpNodelay)
+    const keepalive = engine.config.values.tcpKeepalive
+    if (keepalive > 0) socket.setKeepAlive(true, keepalive * 1000)
+    outgoing.opened(socket)
+    engine.refreshTime()
+    handlers.opened()
+  }
+  const socket: Bun.SocketHandler<undefined> = {
+    open: socket => {
+      if (tls === undefined) begun(socket)
+    },
+    handshake: (socket, succeeded, error) => {
+      if (tls === undefined) return
+      if (succeeded && (socket.authorized || tls.rejectUnauthorized === false)) begun(socket)
+      else {
+        socket.terminate()
+        ended(error?.message ?? "handshake failed")
+      }
+    },
+    data: (_socket, chunk) => {
+      if (outgoing.isClosed) return
+      engine.refreshTime()
+      handlers.received(chunk)
+    },
+    drain: () => outgoing.drained(),
+    close: () => ended("connection lost"),
+    end: socket => {
+      socket.terminate()
+      ended("connection lost")
+    },
+    error: (socket, error) => {
+      socket.terminate()
+      ended(error.message)
+    },
+    connectError: (_socket, error) => ended(error.message),
+  }
+  Bun.connect({ hostname: host, port, socket, ...(tls === undefined ? {} : { tls }) }).catch((error: Error) =>
+    setImmediate(() => ended(error.message)),
+  )
+  return outgoing
+}

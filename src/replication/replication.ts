@@ -1,0 +1,206 @@
+/**
+ * Replication: what this server is (a master, or a replica of somebody), which history its data belongs to, and how one
+ * becomes the other. `replicas` is the master's side, `link` the replica's; a replica may have replicas itself.
+ *
+ *             REPLICAOF host port: our own history is what we ask the new master to go on from
+ *   master ──────────────────────────────────────────────────────────────▶ replica
+ *          ◀──────────────────────────────────────────────────────────────
+ *             REPLICAOF NO ONE, PSYNC … FAILOVER: a history of our own, the old one remembered as the second
+ */
+
+import { type Engine, EngineCondition } from "../engine/engine.ts"
+import type { ReplicationPoint, SnapshotEncoder } from "../engine/snapshots.ts"
+import { Failover } from "./failover.ts"
+import { ID_LENGTH, ReplicationHistory } from "./history.ts"
+import { MasterLink } from "./link.ts"
+import type { LinkPorts } from "./link-ports.ts"
+import { Replicas } from "./replicas.ts"
+import { ReplicationStream } from "./stream.ts"
+import { WritableReplicaKeys } from "./writable-replica.ts"
+
+export interface ReplicationPorts extends LinkPorts {
+  /** Encodes nothing but what a replica's filter leaves. */
+  encoderFor: (filter: { functions: boolean }) => SnapshotEncoder
+  /** 20 random bytes in hexadecimal. */
+  newId: () => string
+  /** The process cannot go on. */
+  panic: (message: string) => void
+  /** We have become a master, or a replica. */
+  onRole: (isMaster: boolean) => void
+}
+
+const UNBLOCKED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+
+export class Replication {
+  readonly engine: Engine
+  readonly history: ReplicationHistory
+  readonly replicas: Replicas
+  readonly link: MasterLink
+  readonly failover: Failover
+  readonly ownKeys: WritableReplicaKeys
+  private readonly ports: ReplicationPorts
+
+  constructor(engine: Engine, ports: ReplicationPorts) {
+    this.engine = engine
+    this.ports = ports
+    const { config } = engine
+    this.history = new ReplicationHistory(new ReplicationStream(() => config.values.replBacklogSize), ports.newId)
+    const { history } = this
+    this.replicas = new Replicas({
+      engine,
+      history,
+      isMaster: () => this.isMaster,
+      holdsStill: () => this.failover.holdsStill,
+      encoderFor: ports.encoderFor,
+      newMark: ports.newId,
+    })
+    this.link = new MasterLink({
+      engine,
+      history,
+      replicas: this.replicas,
+      ports,
+      isFailingOver: () => this.failover.state === "failover-in-progress",
+      onFailoverAnswered: accepted => this.failover.answered(accepted),
+      onState: () => this.followState(),
+      onPanic: ports.panic,
+    })
+    this.failover = new Failover({
+      engine,
+      replicas: this.replicas,
+      follow: (host, port) => this.becomeReplica(host, port),
+      lead: () => this.becomeMaster(),
+    })
+    this.ownKeys = new WritableReplicaKeys(engine)
+    engine.snapshots.replication = () => this.point
+    config.onChangeOfAny(["replica-read-only", "replica-serve-stale-data"], () => this.followState())
+    config.onChangeOfAny(["min-replicas-to-write", "min-replicas-max-lag"], () => {
+      this.replicas.refreshGood()
+      return undefined
+    })
+    config.onChange("repl-backlog-size", () => {
+      history.stream.trim()
+      return undefined
+    })
+  }
+
+  get isMaster(): boolean {
+    return this.engine.config.values.replicaof === undefined
+  }
+
+  /** Bytes of the history that our data holds. */
+  get offset(): number {
+    return this.replicas.offset
+  }
+
+  /** What a snapshot that begins now must tell, so that who loads it can go on from here. */
+  get point(): ReplicationPoint | undefined {
+    const { history, link } = this
+    const { id } = history
+    if (this.isMaster) return history.stream.isOpen ? { id, offset: history.stream.offset, db: 0 } : undefined
+    if (link.client !== undefined) return { id, offset: link.offset, db: link.client.db.index }
+    return link.cached === undefined ? undefined : { id, offset: link.cached.offset, db: link.cached.db }
+  }
+
+  /**
+   * Data was loaded at the start that is of this place in a history. A replica asks to go on from there; a master remembers
+   * it as its past, so that its replicas can.
+   */
+  adopt(point: ReplicationPoint): void {
+    if (point.id.length !== ID_LENGTH || point.offset < 0) return
+    const { history, replicas, link } = this
+    history.stream.restart(point.offset)
+    if (this.isMaster) {
+      history.id = point.id
+      history.shift()
+      replicas.openStream()
+      replicas.noneSince = this.engine.clock.wall()
+    } else {
+      history.id = point.id
+      link.cached = { ...point }
+    }
+  }
+
+  /** The server is ready: follows the master that the configuration names. */
+  start(): void {
+    const { replicaof } = this.engine.config.values
+    this.followState()
+    this.replicas.refreshGood()
+    if (replicaof === undefined) return
+    this.ports.onRole(false)
+    this.link.follow(replicaof.host, replicaof.port)
+  }
+
+  /** Ends all links, for good. */
+  stop(): void {
+    this.link.stop()
+    this.replicas.dropAll()
+  }
+
+  // ------------------------------------------------------------------ roles
+
+  becomeReplica(host: string, port: number): void {
+    const { engine, history, link, replicas } = this
+    const wasMaster = this.isMaster
+    // What we did as a master belongs to our own stream.
+    if (wasMaster) engine.flushPropagation()
+    engine.blocking.unblockAll(UNBLOCKED, true)
+    if (wasMaster) {
+      if (!history.stream.isOpen) replicas.openStream()
+      link.cached = { id: history.id, offset: history.stream.offset, db: 0 }
+    }
+    engine.config.assign("replicaof", { host, port })
+    replicas.followRole()
+    this.ports.onRole(false)
+    link.follow(host, port)
+  }
+
+  becomeMaster(): void {
+    if (this.isMaster) return
+    const { engine, history, link, replicas } = this
+    engine.flushPropagation()
+    engine.config.assign("replicaof", undefined)
+    link.stop()
+    history.shift()
+    // They must learn of the new id; they can go on at once.
+    replicas.dropAll()
+    replicas.noneSince = engine.clock.wall()
+    replicas.followRole()
+    this.ownKeys.clear()
+    this.ports.onRole(true)
+    this.followState()
+  }
+
+  /** DEBUG CHANGE-REPL-ID. */
+  changeId(): void {
+    this.history.renew()
+  }
+
+  /** What clients may do follows from our role, and from how the link is. */
+  private followState(): undefined {
+    const { engine, isMaster, link } = this
+    const { values } = engine.config
+    engine.keyspace.holdExpiry("replica", !isMaster)
+    engine.setCondition(EngineCondition.ReadOnlyReplica, !isMaster && values.replicaReadOnly)
+    engine.setCondition(
+      EngineCondition.StaleReplica,
+      !isMaster && link.state !== "connected" && !values.replicaServeStaleData,
+    )
+    this.ownKeys.follow(!isMaster && !values.replicaReadOnly)
+    this.replicas.refreshGood()
+    return undefined
+  }
+
+  // ------------------------------------------------------------------ time
+
+  /** Ten times a second. */
+  tick(): void {
+    this.failover.tick()
+    this.replicas.fullSync.startDue()
+  }
+
+  everySecond(): void {
+    if (!this.isMaster) this.link.everySecond()
+    this.replicas.everySecond()
+    this.ownKeys.expire()
+  }
+}
