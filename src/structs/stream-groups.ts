@@ -34,8 +34,8 @@ const VALUE_MAX = 0xffff_ffff_ffff
 const GROUP_OVERHEAD_BYTES = 520
 const CONSUMER_OVERHEAD_BYTES = 200
 
-/** Slot of entries that were given back. */
-export const UNOWNED = 0xffff_ffff
+/** Slot of entries that were given back. (0xffffffff stands for "not known yet" while a file is read.) */
+export const UNOWNED = 0xffff_fffe
 /** Delivery count of an entry that is not to be delivered any more; stands for the highest number there is. */
 export const DELIVERIES_MAX = VALUE_MAX
 
