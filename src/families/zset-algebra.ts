@@ -231,10 +231,14 @@ class Source {
     return this.zset.find(bytes, start, end) ? this.zset.score : Number.NaN
   }
 
-  /** A score as it counts here. */
+  /** A score as it counts here; NaN for an infinite one of weight 0. */
+  product(score: number): number {
+    return aggregate === Aggregate.Count ? this.weight : this.weight * score
+  }
+
+  /** `product` with 0 for NaN. */
   weighted(score: number): number {
-    if (aggregate === Aggregate.Count) return this.weight
-    const value = this.weight * score
+    const value = this.product(score)
     return Number.isNaN(value) ? 0 : value
   }
 
@@ -342,10 +346,10 @@ function bySize(a: Source, b: Source): number {
 }
 
 function join(a: number, b: number): number {
-  if (aggregate === Aggregate.Min) return Math.min(a, b)
-  if (aggregate === Aggregate.Max) return Math.max(a, b)
+  if (aggregate === Aggregate.Min) return Number.isNaN(b) ? a : Math.min(a, b)
+  if (aggregate === Aggregate.Max) return Number.isNaN(b) ? a : Math.max(a, b)
   const sum = a + b
-  // Opposite infinities.
+  // Opposite infinities, or an infinite score of weight 0.
   return Number.isNaN(sum) ? 0 : sum
 }
 
@@ -378,7 +382,8 @@ function intersect(sources: Source[], most: number, onlyCounts = false): number 
       const source = sources[i]!
       const other = source.isSameAs(first) ? first.score : source.scoreOf(bytes, start, end)
       if (Number.isNaN(other)) break
-      score = join(score, source.weighted(other))
+      // Not `weighted`, as for unions: so it is in Redis, where NaN takes the whole sum to 0.
+      score = join(score, source.product(other))
     }
     if (i < sources.length) continue
     found++

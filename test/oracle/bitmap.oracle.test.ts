@@ -3,14 +3,17 @@ import type { Word } from "../support/words.ts"
 
 const type =
   "('u1'|'u2'|'u7'|'u8'|'u31'|'u32'|'u33'|'u53'|'u63'|'i1'|'i2'|'i8'|'i16'|'i32'|'i53'|'i54'|'i63'|'i64'|garbage)"
-const place = "(bit|'#0'|'#1'|'#3'|'#'|'#-1'|'#x')"
+const place = "(bit|bit|bit|bit|'#0'|'#1'|'#3'|oddplace)"
+
+/** Positions in a BITFIELD that count in its type and are wrong, or too high. */
+const oddplace: Word = random => random.pick(["#", "#-1", "#x", "#1.5", "#9223372036854775807", "0#1", "##1"])
 
 const writing = {
   "SETBIT key bit binary": 8,
   "BITOP (AND|OR|XOR) key key...": 6,
   "BITOP NOT key key": 3,
   [`BITFIELD key GET ${type} ${place}`]: 3,
-  [`BITFIELD key [OVERFLOW (WRAP|SAT|FAIL|garbage)] (SET ${type} ${place} int)...`]: 6,
+  [`BITFIELD key [OVERFLOW (WRAP|SAT|FAIL|WRAP|SAT|FAIL|garbage)] (SET ${type} ${place} int)...`]: 6,
   [`BITFIELD key [OVERFLOW (WRAP|SAT|FAIL)] (INCRBY ${type} ${place} int)...`]: 6,
   [`BITFIELD key SET ${type} ${place} int GET ${type} ${place} OVERFLOW SAT INCRBY ${type} ${place} int`]: 3,
   [`BITFIELD_RO key [GET ${type} ${place}] [SET 'u8' '0' '1']`]: 3,
@@ -31,6 +34,7 @@ oracleFamily("bitmap", {
     "HSET sharedkey (field value)...": 2,
     "DEL sharedkey": 2,
   },
+  words: { oddplace },
   otherTypes: false,
   finalState: "encodings",
 })

@@ -44,11 +44,11 @@ const commands = {
   "GEOSEARCHSTORE elsewhere key FROMLONLAT lon lat BYRADIUS size unit [ASC|DESC] [STOREDIST]": 2,
   "GEOSEARCHSTORE key key FROMLONLAT lon lat BYBOX size size unit [COUNT count] [WITHDIST]": 1,
   "GEORADIUS key lon lat size unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]": 4,
-  "GEORADIUS key lon lat size unit [WITHDIST] [STORE|STOREDIST elsewhere]": 2,
-  "GEORADIUS_RO key lon lat size unit [WITHDIST] [STORE|STOREDIST elsewhere]": 2,
+  "GEORADIUS key lon lat size unit [WITHDIST] [(STORE|STOREDIST) elsewhere]": 2,
+  "GEORADIUS_RO key lon lat size unit [WITHDIST] [(STORE|STOREDIST) elsewhere]": 2,
   "GEORADIUSBYMEMBER key member size unit [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]": 4,
-  "GEORADIUSBYMEMBER key member size unit [STORE|STOREDIST elsewhere]": 2,
-  "GEORADIUSBYMEMBER_RO key member size unit [WITHDIST] [STORE|STOREDIST elsewhere]": 2,
+  "GEORADIUSBYMEMBER key member size unit [(STORE|STOREDIST) elsewhere]": 2,
+  "GEORADIUSBYMEMBER_RO key member size unit [WITHDIST] [(STORE|STOREDIST) elsewhere]": 2,
   "ZRANGE elsewhere 0 -1 WITHSCORES": 2,
 }
 

@@ -97,6 +97,7 @@ oracleFamily("hash, scanned", {
     "HSCAN key cursor MATCH pattern COUNT 100000": 1,
     "HSCAN nokey 0 [MATCH pattern] [COUNT count]": 1,
     "HSCAN key 0 [MATCH] [MATCH pattern] COUNT count": 1,
+    "HSCAN key 0 (COUNT count|MATCH pattern|garbage)...": 1,
     "DEL key": 1,
   },
   words: { cursor: random => random.pick(["0", "00", "abc", "1.5", "0x", "99999999999999999999999"]) },

@@ -1,5 +1,7 @@
 import { oracleFamily } from "../support/oracle-family.ts"
 
+const types = ["STRING", "HASH", "SET", "ZSET", "LIST", "STREAM"]
+
 oracleFamily("scan", {
   commands: {
     "SET key value": 6,
@@ -11,14 +13,21 @@ oracleFamily("scan", {
     "SCAN cursor COUNT 100000 [MATCH pattern] [TYPE type]": 10,
     "SCAN cursor [TYPE type] [MATCH pattern] COUNT 100000": 4,
     "SCAN cursor COUNT badcount [MATCH pattern]": 1,
+    "SCAN cursor (COUNT count|MATCH pattern|TYPE type|garbage)...": 1,
   },
   words: {
     // 7.0 takes an empty cursor for 0.
     cursor: random => (random.oneIn(20) ? random.pick(["abc", "1.5", "0x", "99999999999999999999999"]) : "0"),
-    type: random => random.pick(["string", "hash", "SET", "zset", "list", "stream"]),
+    type: random => (random.oneIn(2) ? random.pick(types) : random.pick(types).toLowerCase()),
     badcount: random => random.pick(["0", "-1", "x", "1.5", "99999999999999999999"]),
   },
   looser: { SCAN: { scan: true } },
-  spoilOneIn: 0,
+  // What a cursor other than 0 stands for is each server's own affair.
+  // An unknown type is an error here.
+  mayBeSpoilt: command => {
+    const [, cursor, ...rest] = command.map(arg => (typeof arg === "string" ? arg.toUpperCase() : ""))
+    const typeAt = rest.indexOf("TYPE")
+    return (cursor === "0" || /^[^\s\0+0-9-]/.test(String(cursor))) && (typeAt < 0 || types.includes(rest[typeAt + 1]!))
+  },
   otherTypes: false,
 })

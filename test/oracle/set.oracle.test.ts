@@ -17,6 +17,9 @@ const looser: LooserTable = {
   SRANDMEMBER: { sameShape: true },
 }
 
+/** Of a spoilt count chance would make something. */
+const mayBeSpoilt = ([name]: Command) => String(name).toUpperCase() !== "SPOP"
+
 const commands = {
   "SADD key member...": 20,
   "SREM key member...": 8,
@@ -35,6 +38,10 @@ const commands = {
   "SINTERCARD 2 key key [LIMIT index]": 3,
   "SRANDMEMBER key [signedcount]": 3,
   "SRANDMEMBER nokey [signedcount]": 1,
+  // All of them, or none: else chance would make the data differ.
+  "SPOP key ('100000'|'0')": 0.5,
+  "SPOP nokey [count]": 0.5,
+  "SPOP sharedkey 0": 0.3,
   "DEL key": 2,
   "EXPIRE key 100000": 1,
   "SET sharedkey value": 1,
@@ -49,6 +56,7 @@ function forms(intsetEntries: number) {
     prepare,
     subject: () => createServer({ port: 0, config }),
     finalState: "encodings" as const,
+    mayBeSpoilt,
     otherTypes: false,
   }
 }
@@ -61,15 +69,34 @@ oracleFamily("set, large integer form", { commands, looser, ...forms(512) })
 oracleFamily("set, small listpacks", {
   commands,
   looser,
+  mayBeSpoilt,
   otherTypes: false,
   subject: () => createServer({ port: 0, config: { "set-max-listpack-entries": 8, "set-max-listpack-value": 20 } }),
 })
 oracleFamily("set, large listpacks", {
   commands,
   looser,
+  mayBeSpoilt,
   otherTypes: false,
   subject: () =>
     createServer({ port: 0, config: { "set-max-listpack-entries": 2000, "set-max-listpack-value": 10000 } }),
+})
+
+/** Without spoilt commands: what a cursor other than 0 stands for is each server's own affair. */
+oracleFamily("set, scanned", {
+  commands: {
+    "SADD key member...": 4,
+    "SREM key member...": 2,
+    "SSCAN key 0 COUNT 100000 [MATCH pattern]": 4,
+    "SSCAN key cursor MATCH pattern COUNT 100000": 1,
+    "SSCAN nokey 0 [MATCH pattern] [COUNT count]": 1,
+    "SSCAN key 0 [MATCH] [MATCH pattern] COUNT count": 1,
+    "SSCAN key 0 (COUNT count|MATCH pattern|garbage)...": 1,
+    "DEL key": 1,
+  },
+  words: { cursor: random => random.pick(["0", "00", "abc", "1.5", "0x", "99999999999999999999999"]) },
+  looser,
+  spoilOneIn: 0,
 })
 
 describe.skipIf(!oracleAvailable)("oracle: set, cases", () => {

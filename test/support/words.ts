@@ -198,5 +198,7 @@ export const words: Record<string, Word> = {
     ]),
   /** 0, rarely garbage: any other cursor means what the server likes. */
   cursor: random => rarely(random, 20, "0", ["abc", "", "1.5", "0x", "99999999999999999999999"]),
+  /** How long a blocking command waits in seconds, if anything waits. */
+  wait: random => rarely(random, 8, "0.001", ["-1", "-0.1", "x", "", "1x", "nan", "-inf", " 1"]),
   garbage: random => random.pick([...weirdStrings, ...notIntegers]),
 }
