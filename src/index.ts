@@ -14,7 +14,7 @@ import type { Client, Transport } from "./engine/client.ts"
 import type { LogLevel } from "./engine/engine.ts"
 import type { Clock } from "./keyspace/clock.ts"
 import { BatchPool, Connection } from "./net/connection.ts"
-import type { AofStorage } from "./persist/aof.ts"
+import type { Storage } from "./persist/storage.ts"
 import { Arguments } from "./resp/arguments.ts"
 import { type PlainReply, type Reply, ReplyDecoder, toPlain } from "./resp/reply-decoder.ts"
 import { Server } from "./server.ts"
@@ -32,7 +32,7 @@ export interface CreateServerOptions {
   seed?: number
   log?: (level: LogLevel, message: string) => void
   /** Where files are kept, if the configuration asks for some; by default the file system. */
-  storage?: AofStorage
+  storage?: Storage
 }
 
 export type Argument = string | number | Uint8Array

@@ -31,9 +31,9 @@ import { Listener } from "./net/listener.ts"
 import { ListenError, Listening } from "./net/listening.ts"
 import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
-import type { AofStorage } from "./persist/aof.ts"
-import { fileStorage } from "./persist/aof-storage.ts"
+import { persistCommands } from "./persist/commands.ts"
 import { LoadError, Persistence } from "./persist/persistence.ts"
+import { fileStorage, type Storage } from "./persist/storage.ts"
 
 export interface ServerOptions {
   config: Config
@@ -42,7 +42,7 @@ export interface ServerOptions {
   seed?: number
   log?: (level: LogLevel, message: string) => void
   /** Where files are kept; by default the file system. */
-  storage?: AofStorage
+  storage?: Storage
   onLoadProgress?: (loaded: number, total: number) => void
   /** The configuration file, for CONFIG REWRITE and INFO. */
   configFile?: string
@@ -91,6 +91,7 @@ export class Server {
         () => this.observer.lastSave,
       ),
       observeCommands(() => this.observer),
+      persistCommands(() => this.persistence),
       aclCommands(() => this.acl),
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
@@ -121,8 +122,9 @@ export class Server {
     this.observer.onResetStatistics.push(() => this.acl.log.counts.fill(0))
     this.observer.ports.userLines = () => this.acl.configLines()
     engine.onShutdown = options => {
-      if (!this.maySave(options)) return "ERR Errors trying to SHUTDOWN. Check logs."
-      setImmediate(() => this.shutdown({ ...options, force: true }))
+      if (!this.persistence.mayEnd(options)) return "ERR Errors trying to SHUTDOWN. Check logs."
+      // Before anybody else has their turn: what came now would be lost.
+      queueMicrotask(() => this.end())
       return undefined
     }
     this.followConfig()
@@ -188,6 +190,9 @@ export class Server {
       configFile: options.configFile,
       cron: this.cron,
     })
+    this.observer.ports.reload = options => this.persistence.reloadSaved(options)
+    this.observer.ports.lastSave = () => this.persistence.saves.lastSave
+    this.cron.onTick.push(() => this.persistence.tick())
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
     const tidy = new Tidy(engine, () => Bun.gc(false))
     this.cron.onSecond.push(() => tidy.check())
@@ -234,17 +239,15 @@ export class Server {
 
   /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process if all is well. */
   shutdown(options: ShutdownOptions = { save: false, nosave: false, now: false, force: false }): void {
-    if (this.closed || !this.maySave(options)) return
+    if (this.closed || !this.persistence.mayEnd(options)) return
+    this.end()
+  }
+
+  /** Everything is saved: ends the process. */
+  private end(): void {
     this.engine.log("notice", "User requested shutdown...")
     this.stop()
     this.onExit(0)
-  }
-
-  /** False when a save was asked for that nothing on disk would stand for; forced, the end comes all the same. */
-  private maySave({ save, force }: ShutdownOptions): boolean {
-    if (!save || this.persistence.aof.isOpen) return true
-    this.engine.log("warning", `Error trying to save the DB, ${force ? "exiting anyway" : "can't exit"}.`)
-    return force
   }
 
   /** Stops serving; the append-only file is complete and synced afterwards. */

@@ -24,7 +24,7 @@
  * Back pressure: no slice is run while `consumer.isFull`; the consumer calls `resume` when it has room again. `finish` runs the rest
  * at once and does not ask for room.
  *
- * There is one snapshot at a time, since the heap knows one frozen epoch. Who comes while it runs waits for `onIdle`.
+ * There is one snapshot at a time, since the heap knows one frozen epoch. Who comes while it runs waits (`whenIdle`).
  */
 
 import type { FrozenMap } from "../structs/byte-map.ts"
@@ -57,6 +57,14 @@ export interface FrozenData {
   readonly replication: ReplicationPoint | undefined
   /** Sources of the function libraries. */
   readonly libraries: readonly Uint8Array[]
+}
+
+/** The function libraries, which are kept and loaded with the keys. */
+export interface FunctionLibraries {
+  sources(): readonly Uint8Array[]
+  /** Loads one; throws an Error with the reason when it cannot. `replaces`: also one whose name is taken. */
+  load(source: Uint8Array, replaces: boolean): void
+  clear(): void
 }
 
 /** Counted by the encoder as it goes. */
@@ -104,7 +112,7 @@ export class Snapshots {
   encoder: SnapshotEncoder = noEncoder
   /** What goes into a snapshot beside the keys; asked at the freeze. Filled in by the subsystems that know. */
   replication: () => ReplicationPoint | undefined = () => undefined
-  libraries: () => readonly Uint8Array[] = () => []
+  libraries: FunctionLibraries = NO_LIBRARIES
   /** Filled in by the composition root. */
   files: SnapshotFiles = { saveForReplicas: () => false }
   /** Freezes so far, and how long the last one took. */
@@ -112,9 +120,10 @@ export class Snapshots {
   lastFreezeMicros = 0
   /** For tests: false leaves it to them to call `step`. */
   runsByItself = true
-  /** A snapshot has ended: one that waits may begin. */
-  readonly onIdle: (() => void)[] = []
+  /** Microseconds to wait for each key encoded; negative: one microsecond for so many keys. For tests. */
+  keyDelayMicros = 0
 
+  private waiting: (() => void)[] = []
   readonly engine: Engine
 
   constructor(engine: Engine) {
@@ -143,6 +152,18 @@ export class Snapshots {
     return snapshot
   }
 
+  /** Calls `run` once when no snapshot runs any more; another may have been quicker then. */
+  whenIdle(run: () => void): void {
+    if (this.running === undefined) setImmediate(run)
+    else this.waiting.push(run)
+  }
+
+  /** Changes the delay per key, also of the snapshot that runs. */
+  setKeyDelay(micros: number): void {
+    this.keyDelayMicros = micros
+    this.running?.hurry()
+  }
+
   /** Encodes the state as it is now in one go, while everything else waits; a snapshot that runs is finished before. */
   runAtOnce(purpose: SnapshotPurpose, consumer: SnapshotConsumer, encoder = this.encoder): void {
     this.running?.finish()
@@ -164,24 +185,36 @@ export class Snapshots {
     }
     this.count++
     this.lastFreezeMicros = Math.round(clock.monotonicMicros() - startedAt)
-    return { databases, keyCount, now: clock.wall(), replication: this.replication(), libraries: this.libraries() }
+    return {
+      databases,
+      keyCount,
+      now: clock.wall(),
+      replication: this.replication(),
+      libraries: this.libraries.sources(),
+    }
   }
 
-  /** The heap is free again. */
-  ended(): void {
+  /** Lets go of the frozen state. */
+  thaw(): void {
     this.running = undefined
     this.engine.keyspace.heap.thaw()
   }
+
+  /** The consumer knows; now who waits may begin. */
+  ended(): void {
+    for (const run of this.waiting.splice(0)) run()
+  }
 }
 
+/** One snapshot, from its freeze to its last byte. */
 export class Snapshot {
   readonly purpose: SnapshotPurpose
   readonly consumer: SnapshotConsumer
   readonly keyCount: number
   readonly startedAt: number
   readonly progress: SnapshotProgress = { keys: 0 }
-  /** Microseconds to wait for each key encoded; negative: one microsecond for so many keys. For tests. */
-  keyDelayMicros = 0
+  /** Bytes that copies of what was changed meanwhile have cost: kept up to date while it runs. */
+  copyBytes = 0
 
   private readonly owner: Snapshots
   private readonly engine: Engine
@@ -194,6 +227,8 @@ export class Snapshot {
   private sliceMicros = 0
   private commandsBefore = 0
   private delayedUntil = 0
+  private timer: ReturnType<typeof setTimeout> | undefined
+  private readonly heldBefore: number
 
   constructor(
     owner: Snapshots,
@@ -208,6 +243,7 @@ export class Snapshot {
     this.consumer = consumer
     this.keyCount = data.keyCount
     this.startedAt = data.now
+    this.heldBefore = this.engine.keyspace.heap.heldBytes
     this.sliceEndedAt = this.engine.clock.monotonicMicros()
     this.steps = encoder(data, this.progress)
   }
@@ -242,14 +278,14 @@ export class Snapshot {
   /** Gives up; the consumer hears of it. */
   cancel(reason: Error): void {
     if (this.over) return
-    this.over = true
-    this.owner.ended()
+    this.end()
     this.consumer.abort(reason)
-    for (const run of this.owner.onIdle) run()
+    this.owner.ended()
   }
 
   private readonly turn = (): void => {
     this.scheduled = false
+    this.timer = undefined
     if (this.over || this.consumer.isFull) return
     const { clock } = this.engine
     const now = clock.monotonicMicros()
@@ -271,9 +307,10 @@ export class Snapshot {
       !this.over &&
       after < until &&
       !this.consumer.isFull &&
-      (this.keyDelayMicros <= 0 || this.progress.keys === keys)
+      (this.owner.keyDelayMicros <= 0 || this.progress.keys === keys)
     )
     if (this.over) return
+    this.noteCopies()
     this.sliceEndedAt = after
     this.sliceMicros = after - now
     this.commandsBefore = this.engine.commandsProcessed
@@ -292,11 +329,20 @@ export class Snapshot {
 
   private later(ms: number): void {
     this.scheduled = true
-    setTimeout(this.turn, ms)
+    this.timer = setTimeout(this.turn, ms)
+  }
+
+  /** Forgets the delays of keys so far. */
+  hurry(): void {
+    if (this.timer === undefined) return
+    clearTimeout(this.timer)
+    this.delayedUntil = 0
+    this.scheduled = false
+    this.resume()
   }
 
   private delayOf(keys: number): number {
-    const { keyDelayMicros } = this
+    const { keyDelayMicros } = this.owner
     return keyDelayMicros >= 0 ? keyDelayMicros * keys : keys / -keyDelayMicros
   }
 
@@ -313,11 +359,29 @@ export class Snapshot {
       if (step.value !== undefined) this.consumer.take(step.value)
       return
     }
-    this.over = true
-    this.owner.ended()
+    this.end()
     this.consumer.end()
-    for (const run of this.owner.onIdle) run()
+    this.owner.ended()
   }
+
+  private end(): void {
+    this.noteCopies()
+    this.over = true
+    clearTimeout(this.timer)
+    this.owner.thaw()
+  }
+
+  private noteCopies(): void {
+    this.copyBytes = Math.max(0, this.engine.keyspace.heap.heldBytes - this.heldBefore)
+  }
+}
+
+const NO_LIBRARIES: FunctionLibraries = {
+  sources: () => [],
+  load() {
+    throw new Error("there are no functions on this server")
+  },
+  clear() {},
 }
 
 function noEncoder(): never {

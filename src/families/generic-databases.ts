@@ -84,6 +84,7 @@ function flushall(call: Call): void {
   }
   if (!told) databases[0]!.flush()
   events.dirty++
+  events.onAllFlushed()
   finish(call)
 }
 

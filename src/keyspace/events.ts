@@ -41,6 +41,8 @@ export class KeyspaceEvents {
 
   onModified: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   onFlushed: (db: Database) => void = nothing
+  /** FLUSHALL, after everything is gone. */
+  onAllFlushed: () => void = nothing
   onSwapped: (a: Database, b: Database) => void = nothing
   onNotify: (event: string, db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   /** A key went because its time was up: to be propagated as its deletion. The key's bytes are borrowed. */

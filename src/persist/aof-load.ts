@@ -12,17 +12,15 @@
  * Anything else that is not a command is corruption: nothing is repaired then.
  */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
 import { READ_AHEAD_MAX, RequestBatch } from "../engine/read-ahead.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { Empty, Invalid, type ParseResult, Pending, Ready, RequestParser } from "../resp/request-parser.ts"
+import type { Storage } from "./storage.ts"
 
 const STAR = 42
 const HASH_SIGN = 35
 const LF = 10
 const CHUNK_BYTES = 4 * 1024 * 1024
-/** Replayed per slice, so that clients can be told LOADING meanwhile. */
-const SLICE_BYTES = 256 * 1024
 
 export interface LoadResult {
   /** Commands run. */
@@ -38,51 +36,47 @@ export interface LoadResult {
 export interface LoadOptions {
   /** Runs one command; returns an error text if it cannot be one of ours. */
   run: (args: Arguments) => string | undefined
+  /** Bytes replayed per slice, so that clients can be told LOADING meanwhile. */
+  sliceBytes: () => number
   /** Called before `count` requests are run, and with 0 after them. */
   readAhead: (batch: RequestBatch, bytes: Uint8Array, count: number) => void
   /** Called after each slice with the number of bytes read so far. */
-  onProgress: (bytes: number) => void
+  onProgress: (bytes: number, commands: number) => void
 }
 
-/** Replays a file in slices, `pause` between them. */
-export async function loadAof(path: string, options: LoadOptions, pause: () => Promise<void>): Promise<LoadResult> {
-  const steps = replayFile(path, options)
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-    await pause()
-  }
-}
-
-/** Replays a file in one go, while everything else waits. */
-export function loadAofAtOnce(path: string, options: LoadOptions): LoadResult {
-  const steps = replayFile(path, options)
-  for (;;) {
-    const step = steps.next()
-    if (step.done) return step.value
-  }
-}
-
-function* replayFile(path: string, options: LoadOptions): Generator<void, LoadResult> {
-  const fd = openSync(path, "r")
+/** Replays a file in slices: each `yield` is a place to let others work. `from`: where the commands begin in the file. */
+export function* replayFile(
+  storage: Storage,
+  path: string,
+  options: LoadOptions,
+  from = 0,
+): Generator<void, LoadResult> {
+  const size = storage.size(path)
+  const fd = storage.openToRead(path)
   try {
-    return yield* replay(fd, fstatSync(fd).size, options)
+    return yield* replay(storage, fd, size, options, from)
   } finally {
-    closeSync(fd)
+    storage.close(fd)
   }
 }
 
-function* replay(fd: number, size: number, options: LoadOptions): Generator<void, LoadResult> {
-  const result: LoadResult = { commands: 0, size, validUpTo: 0 }
+function* replay(
+  storage: Storage,
+  fd: number,
+  size: number,
+  options: LoadOptions,
+  from: number,
+): Generator<void, LoadResult> {
+  const result: LoadResult = { commands: 0, size, validUpTo: from }
   const parser = new RequestParser()
   const batch = new RequestBatch()
   let queue: Arguments[] | undefined
   let buffer: Uint8Array = Buffer.allocUnsafeSlow(CHUNK_BYTES)
   let filled = 0
   /** File offset of buffer[0]. */
-  let base = 0
-  let sliceFrom = 0
-  let readUpTo = 0
+  let base = from
+  let sliceFrom = from
+  let readUpTo = from
 
   const corrupt = (offset: number, reason: string): LoadResult => {
     result.fault = { offset, reason }
@@ -96,7 +90,7 @@ function* replay(fd: number, size: number, options: LoadOptions): Generator<void
       larger.set(buffer.subarray(0, filled))
       buffer = larger
     }
-    const got = readSync(fd, buffer, filled, buffer.length - filled, readUpTo)
+    const got = storage.read(fd, buffer, filled, buffer.length - filled, readUpTo)
     if (got === 0) return result
     filled += got
     readUpTo += got
@@ -156,9 +150,9 @@ function* replay(fd: number, size: number, options: LoadOptions): Generator<void
       }
       options.readAhead(batch, buffer, 0)
       if (fault !== undefined) return corrupt(fault.offset, fault.reason)
-      if (base + parser.at - sliceFrom >= SLICE_BYTES) {
+      if (base + parser.at - sliceFrom >= options.sliceBytes()) {
         sliceFrom = base + parser.at
-        options.onProgress(sliceFrom)
+        options.onProgress(sliceFrom, result.commands)
         yield
       }
       if (count < READ_AHEAD_MAX) {
@@ -169,11 +163,11 @@ function* replay(fd: number, size: number, options: LoadOptions): Generator<void
         break
       }
     }
-    const from = parser.keepFrom
-    buffer.copyWithin(0, from, filled)
-    filled -= from
-    base += from
-    parser.rebase(from, batch.tables[0]!)
+    const kept = parser.keepFrom
+    buffer.copyWithin(0, kept, filled)
+    filled -= kept
+    base += kept
+    parser.rebase(kept, batch.tables[0]!)
   }
 }
 

@@ -31,29 +31,34 @@ export function emptyManifest(): AofManifest {
   return { base: undefined, history: [], increments: [] }
 }
 
-/** Parses a manifest; a fault is told as "line N: reason". */
+/** Parses a manifest; a fault is told as Redis tells it, with the line it is about. */
 export function parseManifest(text: string): AofManifest | { fault: string } {
   const manifest = emptyManifest()
+  if (text.length === 0) return { fault: "Found an empty AOF manifest" }
   const lines = text.split("\n")
-  if (text.length === 0) return { fault: "the manifest is empty" }
-  for (let i = 0; i < lines.length; i++) {
-    const line = lines[i]!.replace(/\r$/, "")
-    if (line.startsWith("#") || line === "") continue
-    if (line.length > LINE_BYTES_MAX) return { fault: `line ${i + 1}: too long` }
-    const file = parseLine(line)
-    if (file === undefined) return { fault: `line ${i + 1}: '${line}' is not a file entry` }
-    if (file.name.includes("/")) return { fault: `line ${i + 1}: '${file.name}' is a path, not a file name` }
-    if (file.type === "b") {
-      if (manifest.base !== undefined) return { fault: `line ${i + 1}: a second base file` }
-      manifest.base = file
-    } else if (file.type === "h") manifest.history.push(file)
-    else {
-      const last = manifest.increments.at(-1)
-      if (last !== undefined && file.seq <= last.seq) return { fault: `line ${i + 1}: seq ${file.seq} out of order` }
-      manifest.increments.push(file)
-    }
+  if (lines.at(-1) === "") lines.pop()
+  for (const [i, line] of lines.entries()) {
+    if (line.startsWith("#")) continue
+    const fault =
+      line.length > LINE_BYTES_MAX ? "The AOF manifest file contains too long line" : addLine(manifest, line)
+    if (fault !== undefined) return { fault: `${fault} (line ${i + 1}: '${line.slice(0, 100)}')` }
   }
   return manifest
+}
+
+function addLine(manifest: AofManifest, line: string): string | undefined {
+  const file = parseLine(line.replace(/\r$/, ""))
+  if (file === undefined) return "Invalid AOF manifest file format"
+  if (file.name.includes("/")) return "File can't be a path, just a filename"
+  if (file.type === "b") {
+    if (manifest.base !== undefined) return "Found duplicate base file information"
+    manifest.base = { ...file, type: "b" }
+  } else if (file.type === "i") {
+    if (file.seq <= (manifest.increments.at(-1)?.seq ?? 0)) return "Found a non-monotonic sequence number"
+    manifest.increments.push({ ...file, type: "i" })
+  } else if (file.type === "h") manifest.history.push({ ...file, type: "h" })
+  else return "Unknown AOF file type"
+  return undefined
 }
 
 export function formatManifest(manifest: AofManifest): string {
@@ -61,13 +66,17 @@ export function formatManifest(manifest: AofManifest): string {
   return files.map(file => `file ${quoteName(file.name)} seq ${file.seq} type ${file.type}\n`).join("")
 }
 
-/** Name of the next increment of a manifest. */
-export function nextIncrement(manifest: AofManifest, filename: string): AofFile {
-  const seq = (manifest.increments.at(-1)?.seq ?? 0) + 1
-  return { name: `${filename}.${seq}.incr.aof`, seq, type: "i" }
+/** The increment after number `seq`. */
+export function nextIncrement(seq: number, filename: string): AofFile {
+  return { name: `${filename}.${seq + 1}.incr.aof`, seq: seq + 1, type: "i" }
 }
 
-function parseLine(line: string): AofFile | undefined {
+/** The base after number `seq`, in RDB format or as commands. */
+export function nextBase(seq: number, filename: string, suffix: "rdb" | "aof"): AofFile {
+  return { name: `${filename}.${seq + 1}.base.${suffix}`, seq: seq + 1, type: "b" }
+}
+
+function parseLine(line: string): (Omit<AofFile, "type"> & { type: string }) | undefined {
   const words = splitArguments(line)
   if (!Array.isArray(words) || words.length < 6 || words.length % 2 !== 0) return undefined
   const fields = new Map<string, string>()
@@ -75,8 +84,9 @@ function parseLine(line: string): AofFile | undefined {
   const name = fields.get("file")
   const seq = Number(fields.get("seq"))
   const type = fields.get("type")
-  if (name === undefined || name === "" || !Number.isSafeInteger(seq) || seq < 0) return undefined
-  return type === "b" || type === "i" || type === "h" ? { name, seq, type } : undefined
+  if (name === undefined || name === "" || type === undefined || !Number.isSafeInteger(seq) || seq <= 0)
+    return undefined
+  return { name, seq, type }
 }
 
 function quoteName(name: string): string {

@@ -91,6 +91,12 @@ export class PageHeap {
     return this.framesUsed * FRAME_BYTES + this.blocksUsed * BLOCK_BYTES
   }
 
+  /** Bytes in use, and those that writers have given up but the running snapshot still holds. */
+  get heldBytes(): number {
+    const frames = this.limboSingles.length + this.limboQuads.length * LARGE_PAGE_FRAMES
+    return this.bytesUsed + frames * FRAME_BYTES + this.limboBlocks.length * BLOCK_BYTES
+  }
+
   /** A number for a map to mark its pages with. */
   newOwner(): number {
     this.owners = (this.owners + 1) & 0x7fffffff || 1

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { mkdirSync } from "node:fs"
 import { ConnectionLost } from "../support/client.ts"
 import { startBundis } from "../support/process.ts"
 import { TempDir } from "../support/temp-dir.ts"
@@ -6,6 +7,21 @@ import { TempDir } from "../support/temp-dir.ts"
 const REFUSED = { error: "ERR Errors trying to SHUTDOWN. Check logs." }
 
 describe("SHUTDOWN", () => {
+  test("saves what the save points or SAVE ask for, and loads it at the next start", async () => {
+    await using dir = new TempDir()
+    const options = ["--appendonly", "no"]
+    for (const [save, ...words] of [["3600 1"], ["", "SAVE"], ["3600 1", "NOSAVE"]]) {
+      await using bundis = await startBundis([...options, "--save", save!], { dir: dir.path })
+      await using client = await bundis.connect()
+      await client.plain("INCR", "n")
+      client.sendCommand("SHUTDOWN", ...words)
+      expect(await bundis.exited).toBe(0)
+    }
+    await using bundis = await startBundis(options, { dir: dir.path })
+    await using client = await bundis.connect()
+    expect(await client.plain("GET", "n")).toBe("2")
+  })
+
   test("with an append-only file keeps all that was written before it, and nothing behind it", async () => {
     await using dir = new TempDir()
     {
@@ -24,8 +40,11 @@ describe("SHUTDOWN", () => {
     expect(await client.plain("KEYS", "*")).toEqual(["before"])
   })
 
-  test("SAVE is refused when nothing would be saved, unless it is forced", async () => {
-    await using bundis = await startBundis(["--appendonly", "no"])
+  test("SAVE is refused when it fails, unless it is forced", async () => {
+    await using dir = new TempDir()
+    await using bundis = await startBundis(["--appendonly", "no"], { dir: dir.path })
+    // A folder is where the file should go.
+    mkdirSync(dir.join("dump.rdb"))
     await using client = await bundis.connect()
     expect(await client.plain("SHUTDOWN", "SAVE")).toEqual(REFUSED)
     expect(await client.plain("SHUTDOWN", "SAVE", "NOW")).toEqual(REFUSED)
@@ -46,7 +65,10 @@ describe("SHUTDOWN", () => {
   })
 
   test("signals follow shutdown-on-sigterm and shutdown-on-sigint", async () => {
-    await using bundis = await startBundis(["--appendonly", "no", "--shutdown-on-sigterm", "save"])
+    await using dir = new TempDir()
+    const options = ["--appendonly", "no", "--save", "", "--shutdown-on-sigterm", "save"]
+    await using bundis = await startBundis(options, { dir: dir.path })
+    mkdirSync(dir.join("dump.rdb"))
     bundis.signal("SIGTERM")
     await bundis.untilLogged("Error trying to save the DB, can't exit")
     await using client = await bundis.connect()

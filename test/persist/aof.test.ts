@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { createServer, type EmbeddedServer } from "../../src/index.ts"
-import type { AofStorage } from "../../src/persist/aof.ts"
-import { fileStorage } from "../../src/persist/aof-storage.ts"
+import { fileStorage, type Storage } from "../../src/persist/storage.ts"
 import { Client, ConnectionLost } from "../support/client.ts"
 import { until } from "../support/condition.ts"
 import { TempDir } from "../support/temp-dir.ts"
@@ -11,7 +10,7 @@ const INCREMENT = "appendonlydir/database.aof.1.incr.aof"
 
 interface Options {
   fsync?: string
-  storage?: AofStorage
+  storage?: Storage
   config?: Record<string, string>
   log?: string[]
 }
@@ -35,23 +34,11 @@ function writeIncrement(dir: TempDir, content: string): void {
 }
 
 /** A disk that can be filled, and that remembers nothing but that. */
-class FullDisk implements AofStorage {
+class FullDisk {
   full = false
   /** Bytes that still fit when it is full. */
   room = 0
-  readonly exists = fileStorage.exists
-  readonly readText = fileStorage.readText
-  readonly replaceText = fileStorage.replaceText
-  readonly makeDirectory = fileStorage.makeDirectory
-  readonly rename = fileStorage.rename
-  readonly remove = fileStorage.remove
-  readonly size = fileStorage.size
-  readonly truncate = fileStorage.truncate
-  readonly open = fileStorage.open
-  readonly close = fileStorage.close
-  readonly truncateOpen = fileStorage.truncateOpen
-  readonly syncNow = fileStorage.syncNow
-  readonly syncLater = fileStorage.syncLater
+  readonly storage: Storage = { ...fileStorage, write: (...args) => this.write(...args) }
 
   write(fd: number, bytes: Uint8Array, start: number, length: number): number {
     if (!this.full) return fileStorage.write(fd, bytes, start, length)
@@ -74,7 +61,7 @@ describe("append-only file", () => {
       await server.execute("INCR", "n")
     }
     expect(readFileSync(dir.join("appendonlydir/database.aof.manifest"), "utf8")).toBe(
-      "file database.aof.1.incr.aof seq 1 type i\n",
+      "file database.aof.1.base.rdb seq 1 type b\nfile database.aof.1.incr.aof seq 1 type i\n",
     )
     await using server = await serve(dir)
     expect(await server.execute("GET", "a")).toBe("1")
@@ -175,7 +162,7 @@ describe("append-only file", () => {
     await using dir = new TempDir()
     writeIncrement(dir, "")
     writeFileSync(dir.join("appendonlydir/database.aof.manifest"), "file gone.aof seq 1 type i\n")
-    await expect(serve(dir)).rejects.toThrow("does not exist")
+    await expect(serve(dir)).rejects.toThrow("No such file or directory")
   })
 
   test("annotations between commands are passed over", async () => {
@@ -210,7 +197,7 @@ describe("append-only file", () => {
       const disk = new FullDisk()
       const log: string[] = []
       {
-        await using server = await serve(dir, { fsync, storage: disk, log })
+        await using server = await serve(dir, { fsync, storage: disk.storage, log })
         await server.execute("SET", "a", "1")
         disk.full = true
         disk.room = 10
@@ -234,7 +221,7 @@ describe("append-only file", () => {
   test("with always, a reply never leaves before its sync: who wrote to a failing disk is disconnected", async () => {
     await using dir = new TempDir()
     const disk = new FullDisk()
-    await using server = await serve(dir, { fsync: "always", storage: disk })
+    await using server = await serve(dir, { fsync: "always", storage: disk.storage })
     await using writer = await Client.connect(server.port)
     expect(await writer.plain("SET", "a", "1")).toBe("OK")
     disk.full = true
@@ -278,9 +265,9 @@ describe("append-only file", () => {
     expect(await server.execute("STRLEN", "big")).toBe(big.length)
   })
 
-  test("the file of another program: a base that begins as an RDB is refused by name", async () => {
+  test("the file of another program: a base that begins as an RDB, and goes on as none, is refused by name", async () => {
     await using dir = new TempDir()
     writeIncrement(dir, "REDIS0011\xfa")
-    await expect(serve(dir)).rejects.toThrow("offset 0")
+    await expect(serve(dir)).rejects.toThrow("RDB preamble of the AOF file database.aof.1.incr.aof")
   })
 })

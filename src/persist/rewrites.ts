@@ -1,0 +1,201 @@
+/**
+ * Rewrites of the append-only file: a new base, made from a snapshot, and a new increment that begins at the same point
+ * of the command stream, take the place of everything older.
+ *
+ *   Idle ─begin─▶ Preparing ────▶ Encoding ────▶ Adopting ────▶ Removing ────▶ Idle
+ *                  (new increment   (snapshot       (new name,     (history
+ *                   is listed)       to a file)      manifest)      is deleted)
+ *
+ * Whatever fails or stops between two steps leaves files that load (aof.ts says which steps there are). The slow parts of each
+ * step, syncs above all, are off-thread.
+ *
+ * What starts one: BGREWRITEAOF; growth (auto-aof-rewrite-*); switching the append-only file on at run time, where
+ * the first base is made this way. If the latter fails it is tried again and again, since nothing is safe before.
+ */
+
+import type { Engine } from "../engine/engine.ts"
+import type { Snapshot, SnapshotEncoder } from "../engine/snapshots.ts"
+import type { AppendOnlyFile } from "./aof.ts"
+import { SnapshotFile } from "./snapshot-file.ts"
+import { reasonOf, type Storage } from "./storage.ts"
+
+/** From so many failures in a row on, rewrites that nobody asked for wait, twice as long each time. */
+const FAILURES_MAX = 3
+const DELAY_MINUTES_MAX = 60
+
+const CANCELLED = new Error("the rewrite is not wanted any more")
+
+export interface RewriteOptions {
+  engine: Engine
+  aof: AppendOnlyFile
+  storage: Storage
+  /** How a base is written: in RDB format, or as commands. */
+  encoder: (suffix: "rdb" | "aof") => SnapshotEncoder
+}
+
+export class Rewrites {
+  scheduled = false
+  lastOk = true
+  /** How long the last one took; -1 before there was one. */
+  lastSeconds = -1
+  count = 0
+  consecutiveFailures = 0
+  lastCopyBytes = 0
+
+  private readonly options: RewriteOptions
+  private busy = false
+  private cancelled = false
+  private startedAtMs = 0
+  private snapshot: Snapshot | undefined
+  private file: SnapshotFile | undefined
+  private delayMinutes = 0
+  private delayedUntilMs = 0
+
+  constructor(options: RewriteOptions) {
+    this.options = options
+  }
+
+  get inProgress(): boolean {
+    return this.busy
+  }
+
+  get currentSeconds(): number {
+    return this.busy ? Math.floor((this.options.engine.clock.wall() - this.startedAtMs) / 1000) : -1
+  }
+
+  /** Begins one; must not be called while one is running. */
+  begin(): void {
+    const { engine } = this.options
+    this.busy = true
+    this.cancelled = false
+    this.scheduled = false
+    this.count++
+    this.startedAtMs = engine.clock.wall()
+    engine.log("notice", "Background append only file rewriting started")
+    this.run().then(
+      () => this.finish(undefined),
+      error => this.finish(error),
+    )
+  }
+
+  /** Gives up a rewrite that is not wanted any more. */
+  cancel(): void {
+    if (!this.busy) return
+    this.cancelled = true
+    this.snapshot?.cancel(CANCELLED)
+    this.file?.abort(CANCELLED)
+  }
+
+  /** The server stops: nothing unfinished must stay behind. */
+  stop(): void {
+    const { file } = this
+    this.cancel()
+    file?.discard()
+  }
+
+  /** Ten times a second, when nothing else is under way: begins what is scheduled, or due for its growth. */
+  tick(): void {
+    if (this.busy) return
+    if (this.scheduled) {
+      this.begin()
+      return
+    }
+    const { aof, engine } = this.options
+    const { autoAofRewritePercentage, autoAofRewriteMinSize } = engine.config.values
+    if (!aof.isOpen || aof.isWaiting || autoAofRewritePercentage === 0) return
+    if (aof.totalSize <= autoAofRewriteMinSize) return
+    const growth = Math.floor((aof.totalSize * 100) / Math.max(1, aof.baseSize)) - 100
+    if (growth < autoAofRewritePercentage || this.isLimited()) return
+    engine.log("notice", `Starting automatic rewriting of AOF on ${growth}% growth`)
+    this.begin()
+  }
+
+  private isLimited(): boolean {
+    const { engine } = this.options
+    const now = engine.clock.wall()
+    if (this.consecutiveFailures < FAILURES_MAX) {
+      this.delayMinutes = 0
+      return false
+    }
+    if (this.delayMinutes === 0) this.delayMinutes = 1
+    else if (now < this.delayedUntilMs) return true
+    else if (this.delayedUntilMs !== 0) {
+      // The wait is over: one attempt, and a longer wait should it fail.
+      this.delayMinutes = Math.min(this.delayMinutes * 2, DELAY_MINUTES_MAX)
+      this.delayedUntilMs = 0
+      return false
+    }
+    this.delayedUntilMs = now + this.delayMinutes * 60_000
+    engine.log(
+      "warning",
+      `Background AOF rewrite has repeatedly failed and triggered the limit, will retry in ${this.delayMinutes} minutes`,
+    )
+    return true
+  }
+
+  private async run(): Promise<void> {
+    const { aof, engine, storage } = this.options
+    const { values } = engine.config
+    const { snapshots } = engine
+    const suffix = values.aofUseRdbPreamble ? "rdb" : "aof"
+    aof.makeDirectory()
+    await aof.prepareIncrement()
+    // Whoever wanted a snapshot meanwhile has it first.
+    while (!snapshots.mayBegin && !this.cancelled) await new Promise<void>(resolve => snapshots.whenIdle(resolve))
+    if (this.cancelled) throw CANCELLED
+    const path = `${aof.directory}/temp-rewriteaof-bg-${process.pid}-${this.count}.aof`
+    let size = 0
+    await new Promise<void>((resolve, reject) => {
+      const file = new SnapshotFile({
+        storage,
+        path,
+        syncsInSteps: values.aofRewriteIncrementalFsync,
+        done: error => {
+          size = file.size
+          if (error === undefined) resolve()
+          else reject(error)
+        },
+      })
+      this.file = file
+      try {
+        engine.flushPropagation()
+        aof.switchIncrement()
+      } catch (error) {
+        file.abort(error as Error)
+        return
+      }
+      this.snapshot = snapshots.begin("rewrite", file, this.options.encoder(suffix))
+      file.snapshot = this.snapshot
+    })
+    if (this.cancelled) {
+      storage.removeLater(path, () => {})
+      throw CANCELLED
+    }
+    engine.log("notice", "Background AOF rewrite terminated with success")
+    await aof.adoptBase(path, suffix, size)
+    if (!values.aofDisableAutoGc) await aof.removeHistory()
+  }
+
+  private finish(error: unknown): void {
+    const { aof, engine } = this.options
+    this.busy = false
+    this.lastSeconds = Math.round((engine.clock.wall() - this.startedAtMs) / 1000)
+    this.lastCopyBytes = this.snapshot?.copyBytes ?? 0
+    this.snapshot = this.file = undefined
+    if (error === undefined) {
+      this.lastOk = true
+      this.consecutiveFailures = 0
+      engine.log("notice", "Background AOF rewrite finished successfully")
+      return
+    }
+    if (error === CANCELLED) engine.log("notice", "Background AOF rewrite cancelled")
+    else {
+      this.lastOk = false
+      this.consecutiveFailures++
+      engine.log("warning", `Background AOF rewrite terminated with error: ${reasonOf(error)}`)
+    }
+    if (!aof.isWaiting) return
+    aof.dropTemporary()
+    this.scheduled = true
+  }
+}
