@@ -19,6 +19,7 @@ import { listBlockingCommands } from "./families/list-blocking.ts"
 import { listEditCommands } from "./families/list-edit.ts"
 import { listMoveCommands } from "./families/list-move.ts"
 import { memberExpiryCommands } from "./families/member-expiry.ts"
+import { migrateCommands } from "./families/migrate.ts"
 import { scanCommands } from "./families/scan.ts"
 import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
@@ -30,8 +31,8 @@ import { streamDeleteCommands } from "./families/stream-delete.ts"
 import { streamGroupCommands } from "./families/stream-group.ts"
 import { streamIdempotencyCommands } from "./families/stream-idempotency.ts"
 import { streamInfoCommands } from "./families/stream-info.ts"
-import { streamReadCommands } from "./families/stream-read.ts"
 import { streamReleaseCommands } from "./families/stream-release.ts"
+import { streamReadCommands } from "./families/stream-read.ts"
 import { stringCommands } from "./families/string.ts"
 import { sortedSetCommands } from "./families/zset.ts"
 import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
@@ -47,6 +48,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   keyMoveCommands,
   objectCommands,
   dumpCommands,
+  migrateCommands,
   expiryCommands,
   scanCommands,
   sortCommands,

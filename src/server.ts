@@ -29,6 +29,7 @@ import { Keyspace } from "./keyspace/keyspace.ts"
 import { ValueType } from "./keyspace/kinds.ts"
 import { Listener } from "./net/listener.ts"
 import { ListenError, Listening } from "./net/listening.ts"
+import { PeerLines } from "./net/peers.ts"
 import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
 import { persistCommands } from "./persist/commands.ts"
@@ -62,6 +63,7 @@ export class Server {
   readonly listener: Listener
   private readonly listening: Listening
   readonly persistence: Persistence
+  readonly peers: PeerLines
   readonly cron: Cron
   readonly limits: ClientLimits
   readonly configFile: string | undefined
@@ -115,6 +117,8 @@ export class Server {
       log: options.log ?? (() => {}),
     })
     const { engine } = this
+    this.peers = new PeerLines(engine)
+    engine.peers = this.peers
     this.observer = new Observer(engine)
     this.acl = new Acl(engine)
     this.fault = this.acl.loadConfigured()
@@ -193,6 +197,8 @@ export class Server {
     this.observer.ports.reload = options => this.persistence.reloadSaved(options)
     this.observer.ports.lastSave = () => this.persistence.saves.lastSave
     this.cron.onTick.push(() => this.persistence.tick())
+    this.observer.info.provide("stats", () => [["migrate_cached_sockets", this.peers.keptCount]])
+    this.cron.onSecond.push(() => this.peers.tidy())
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
     const tidy = new Tidy(engine, () => Bun.gc(false))
     this.cron.onSecond.push(() => tidy.check())
@@ -259,5 +265,6 @@ export class Server {
     this.cron.stop()
     this.persistence.stop()
     this.listener.close()
+    this.peers.close()
   }
 }

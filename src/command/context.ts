@@ -53,6 +53,47 @@ export interface Blocking {
   ): void
 }
 
+/** What is to be sent to another server, on behalf of a client that waits for the answers. */
+export interface PeerRequest {
+  readonly host: string
+  readonly port: number
+  /** The database it is about. */
+  readonly db: number
+  /** Arguments of AUTH, none for no AUTH; one character per byte. */
+  readonly login: readonly string[]
+  /** Whole requests, and how many replies they will have. */
+  readonly commands: Uint8Array
+  readonly replies: number
+  /** Longest silence. */
+  readonly timeoutMs: number
+  /** The sender's own. */
+  readonly memo: unknown
+}
+
+export interface PeerExchange {
+  readonly request: PeerRequest
+  /** All replies are here, or no more will come. */
+  readonly isOver: boolean
+  /** What was being done when it failed; undefined when all replies have come. */
+  readonly failure: "connecting" | "writing" | "reading" | undefined
+  /** Error with which AUTH or SELECT was answered. */
+  readonly refusal: string | undefined
+  /** Per reply that has come the text of the error, undefined when it is none. */
+  readonly replies: readonly (string | undefined)[]
+}
+
+/**
+ * Other servers. A handler that has sent something blocks its client (on no key); when the exchange is over, the command is run
+ * again and finds it.
+ */
+export interface Peers {
+  send(client: CallClient, request: PeerRequest): void
+  /** What the client waits for. */
+  exchangeOf(client: CallClient): PeerExchange | undefined
+  /** To be called when it has been looked at, or is not waited for any more. */
+  forget(client: CallClient): void
+}
+
 /** The funnel to append-only file and replicas. */
 export interface Propagation {
   /** False while nobody would get to see what is propagated: effects need not be written then. */
@@ -77,6 +118,7 @@ export class Call {
   config!: Config
   blocking!: Blocking
   propagation!: Propagation
+  peers!: Peers
   /** True while a blocked client's command is run again. */
   retrying = false
 

@@ -154,6 +154,7 @@ export class Caller {
     call.config = engine.config
     call.blocking = engine.blocking
     call.propagation = engine.propagator
+    call.peers = engine.peers
     this.levels.push(call)
     return call
   }

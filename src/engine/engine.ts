@@ -5,6 +5,7 @@
  * Subsystems add themselves through the hooks and sinks below; the composition root (server.ts) does the wiring.
  */
 
+import type { Peers } from "../command/context.ts"
 import type { CommandRegistry, RegisteredCommand } from "../command/registry.ts"
 import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
@@ -89,6 +90,9 @@ export class Engine {
   readonly snapshots: Snapshots
   /** Checks AUTH and HELLO AUTH. */
   authenticator: Authenticator
+
+  /** Other servers; set before the first command. */
+  peers!: Peers
 
   /** See EngineCondition. */
   conditions = 0

@@ -19,11 +19,12 @@ import { ListChunkWalk, type ListView } from "../structs/list-chunks.ts"
 import type { ListValue } from "../structs/list-value.ts"
 import { LpEntry, lpBytes, lpCopyValue, lpFirst, lpLength, lpRead } from "../structs/listpack.ts"
 import { ScoreCursor, type ScoreTreeView } from "../structs/score-tree.ts"
-import { type Group, PendingEntry, type StreamGroupsView } from "../structs/stream-groups.ts"
+import { type Group, PendingEntry, type StreamGroupsView, UNOWNED } from "../structs/stream-groups.ts"
 import { StreamId } from "../structs/stream-id.ts"
 import { StreamBlockWalk, type StreamView } from "../structs/stream-log.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
 import type { ZsetTable } from "../structs/zset-table.ts"
+import { unownedEntries } from "./extras.ts"
 import { ListNode, RdbType, VERSION_7_0, VERSION_7_2, VERSION_7_4 } from "./format.ts"
 import { PIECE_BYTES, type RdbWriter } from "./writer.ts"
 
@@ -357,12 +358,17 @@ function* streamGroups(writer: RdbWriter, groups: StreamGroupsView, withActiveTi
     else writer.size(group.entriesRead)
     yield* pendingEntries(writer, group)
     const consumers = group.sortedConsumers()
+    // What was given back is pending for nobody: for a consumer without a name, as far as Redis is concerned.
+    const unowned = unownedEntries(group)
+    if (unowned.length > 0 && consumers[0]?.name.length !== 0) consumers.unshift(group.consumerAt(UNOWNED))
     writer.size(consumers.length)
     for (const consumer of consumers) {
       writer.string(consumer.name, 0, consumer.name.length)
       writer.time(consumer.seenMs)
       if (withActiveTimes) writer.time(consumer.activeMs)
-      writer.size(consumer.pending.length)
+      const more = consumer.name.length === 0 ? unowned : []
+      writer.size(consumer.pending.length + more.length)
+      for (const { id } of more) writer.raw(rawId([id.msHigh, id.msLow, id.seqHigh, id.seqLow], 0), 0, 16)
       const cursor = new IdTableCursor()
       let count = 0
       for (let on = cursor.seekAtOrAfter(consumer.pending, new StreamId()); on; on = cursor.next()) {

@@ -30,6 +30,7 @@ import type { Database } from "../keyspace/db.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import { ValueDecoder } from "./decode-value.ts"
 import { ValueLimits } from "./decoded-value.ts"
+import { applyExtra, EXTRA_PREFIX } from "./extras.ts"
 import { Opcode, RdbError, VERSION_MAX } from "./format.ts"
 import { type DecodeStep, NEED_DATA, PAUSE, type RdbInput } from "./input.ts"
 import { TextKeeper } from "./packed-check.ts"
@@ -114,6 +115,8 @@ class Loader {
   private expiry = 0
   private idleSeconds = -1
   private frequency = -1
+  /** Whether the last record has become a key. */
+  private isStored = false
 
   constructor(
     input: RdbInput,
@@ -227,7 +230,8 @@ class Loader {
         return
       case Opcode.Aux: {
         const name = yield* this.shortText()
-        report.aux.set(name, yield* this.shortText())
+        if (name.startsWith(EXTRA_PREFIX)) yield* this.extra(name)
+        else report.aux.set(name, yield* this.shortText())
         return
       }
       case Opcode.Function2: {
@@ -243,6 +247,17 @@ class Loader {
         return input.fail("data of modules cannot be read")
       default:
         return input.fail(`unknown opcode ${opcode}`)
+    }
+  }
+
+  /** Something about the key before, if that was stored. */
+  private *extra(name: string): Generator<DecodeStep, void> {
+    const { db, input, key } = this
+    while (!input.text()) yield NEED_DATA
+    if (input.isLong) yield* input.gather()
+    if (!this.isStored) return
+    if (!applyExtra(name, input.bytes, input.start, input.stop, db, key.bytes, key.length)) {
+      input.fail(`malformed ${name}`)
     }
   }
 
@@ -262,6 +277,7 @@ class Loader {
   private store(): void {
     const { db, decoder, expiry, key, keyspace, options, report } = this
     this.expiry = 0
+    this.isStored = false
     const { idleSeconds, frequency } = this
     this.idleSeconds = -1
     this.frequency = -1
@@ -283,6 +299,7 @@ class Loader {
     }
     const address = value.store(db, key.bytes, 0, key.length, expiry)
     report.keys++
+    this.isStored = true
     if (expiry !== 0) report.expires++
     if (value.mayExpireInParts) keyspace.fieldExpiry.adopt(db, key.bytes, 0, key.length, address)
     if (idleSeconds >= 0 || frequency >= 0) noteUse(db, address, idleSeconds, frequency)

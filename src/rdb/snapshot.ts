@@ -24,6 +24,7 @@ import type { Config } from "../config/config.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { FrozenMap } from "../structs/byte-map.ts"
 import { ContainerView, container, isShort, longPacked, packed, readRecord, typeOfPacked } from "./encode-value.ts"
+import { writeExtras } from "./extras.ts"
 import { Opcode, VERSION_7_0, VERSION_7_4 } from "./format.ts"
 import { PIECE_BYTES, type RdbWriter } from "./writer.ts"
 
@@ -159,6 +160,7 @@ function* database(
         writer.byte(view.type)
         writer.string(keys.keyBytes, keyStart, keyEnd)
         yield* container(writer, view)
+        yield* writeExtras(writer, kind, large)
       } else {
         writer.byte(typeOfPacked(kind))
         writer.string(keys.keyBytes, keyStart, keyEnd)
