@@ -1,9 +1,11 @@
 /** Outgoing connections: to a master. What the kernel does not take at once waits here. */
 
+import type { ConfigValues } from "../config/config.ts"
+import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { ConnectionHandlers, MasterConnection } from "../replication/link-ports.ts"
 import { address } from "./connection.ts"
-import type { TlsOptions } from "./tls.ts"
+import { tlsOptions } from "./tls.ts"
 
 type Socket = Bun.Socket<undefined>
 
@@ -73,17 +75,38 @@ class Outgoing implements MasterConnection {
   }
 }
 
+/** What connections of our own use of TLS: nothing unless the configuration says so. The host's name is not looked at. */
+function outgoingTls(values: ConfigValues): Bun.TLSOptions | Refusal | undefined {
+  if (!values.tlsReplication) return undefined
+  const isOther = values.tlsClientCertFile !== "" && values.tlsClientKeyFile !== ""
+  const options = tlsOptions(
+    isOther
+      ? {
+          ...values,
+          tlsCertFile: values.tlsClientCertFile,
+          tlsKeyFile: values.tlsClientKeyFile,
+          tlsKeyFilePass: values.tlsClientKeyFilePass,
+        }
+      : values,
+  )
+  return options instanceof Refusal ? options : { ...options, rejectUnauthorized: false }
+}
+
 /** Connects; the handlers are called later, never from within. */
 export function connectToMaster(
   engine: Engine,
   host: string,
   port: number,
-  tls: TlsOptions | undefined,
   handlers: ConnectionHandlers,
 ): MasterConnection {
   const outgoing = new Outgoing(address(host, port))
   const ended = (reason: string): void => {
     if (outgoing.over()) handlers.closed(reason)
+  }
+  const tls = outgoingTls(engine.config.values)
+  if (tls instanceof Refusal) {
+    setImmediate(() => ended(tls.reason))
+    return outgoing
   }
   const begun = (socket: Socket): void => {
     if (outgoing.isClosed) {
@@ -103,7 +126,7 @@ export function connectToMaster(
     },
     handshake: (socket, succeeded, error) => {
       if (tls === undefined) return
-      if (succeeded && (socket.authorized || tls.rejectUnauthorized === false)) begun(socket)
+      if (succeeded && socket.authorized) begun(socket)
       else {
         socket.terminate()
         ended(error?.message ?? "handshake failed")

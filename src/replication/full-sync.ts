@@ -23,8 +23,6 @@ export interface FullSyncOptions {
   history: ReplicationHistory
   /** All replicas, in the order in which they came. */
   replicas: ReadonlySet<Replica>
-  /** Encodes a part of the data only. */
-  encoderFor: (filter: { functions: boolean }) => SnapshotEncoder
   newMark: () => string
   /** A replica has its data. */
   onOnline: (replica: Replica) => void
@@ -150,7 +148,8 @@ export class FullSync {
         for (const replica of [...run.members]) this.options.drop(replica)
       },
     })
-    const encoder = filter === undefined ? engine.snapshots.encoder : this.options.encoderFor(filter)
+    const { encoder: whole } = engine.snapshots
+    const encoder = filter === undefined ? whole : filtered(whole, filter.functions)
     const snapshot = engine.snapshots.begin("replicas", consumer, encoder)
     run.snapshot = snapshot
     engine.log("notice", `Background RDB transfer started by pid ${process.pid}`)
@@ -292,4 +291,10 @@ class SocketsConsumer implements SnapshotConsumer {
   abort(reason: Error): void {
     this.ends.abort(reason)
   }
+}
+
+/** Encodes no keys, and function libraries only if they are wanted. */
+function filtered(encoder: SnapshotEncoder, functions: boolean): SnapshotEncoder {
+  return (data, progress) =>
+    encoder({ ...data, databases: [], keyCount: 0, libraries: functions ? data.libraries : [] }, progress)
 }

@@ -1,5 +1,6 @@
 /** What the link to a master needs from outside: a connection, and somebody who loads snapshots. */
 
+import type { LocalFile } from "../engine/acknowledgements.ts"
 import type { ReplicationPoint } from "../engine/snapshots.ts"
 import type { Database } from "../keyspace/db.ts"
 
@@ -51,8 +52,8 @@ export interface LinkPorts {
   clearFunctions: () => void
   /** The port that others reach us at. */
   listeningPort: () => number
-  /** Where the replication stream is safe on our disk up to; undefined without an append-only file. */
-  syncedOffset: () => number | undefined
+  /** The append-only file, while it is on. */
+  local: () => LocalFile | undefined
   /** Nothing on disk would survive a restart, but for the file of the sync itself. */
   persistsNothing: () => boolean
 }

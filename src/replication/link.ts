@@ -24,6 +24,7 @@ import { FullSyncReceiver } from "./full-sync-receiver.ts"
 import { ID_LENGTH, type ReplicationHistory } from "./history.ts"
 import type { LinkPorts, MasterConnection } from "./link-ports.ts"
 import type { Replicas } from "./replicas.ts"
+import { SyncedOffset } from "./synced-offset.ts"
 
 export type LinkState = "none" | "connect" | "connecting" | "handshake" | "sync" | "connected"
 
@@ -77,10 +78,12 @@ export class MasterLink {
   private expected: ((line: string) => void)[] = []
   private isOldMaster = false
   private discardsCache = false
+  private readonly synced: SyncedOffset
 
   constructor(options: LinkOptions) {
     this.options = options
     this.engine = options.engine
+    this.synced = new SyncedOffset(options.engine, options.ports.local)
     this.engine.clients.onGone.push(client => {
       if (client === this.client) this.lost()
     })
@@ -434,7 +437,7 @@ export class MasterLink {
   acknowledge(): void {
     const { applier } = this
     if (applier === undefined || this.isOldMaster) return
-    const synced = this.options.ports.syncedOffset()
+    const synced = this.synced.offset(applier.offset)
     const fack = synced === undefined ? [] : ["FACK", String(synced)]
     this.say(["REPLCONF", "ACK", String(applier.offset), ...fack])
   }
@@ -471,7 +474,12 @@ export class MasterLink {
     return end + 1
   }
 
-  // ------------------------------------------------------------------ once a second
+  // ------------------------------------------------------------------ time
+
+  /** Ten times a second. */
+  tick(): void {
+    if (this.applier !== undefined) this.synced.note(this.applier.offset)
+  }
 
   everySecond(): void {
     const { engine } = this

@@ -8,7 +8,6 @@
 import type { Client } from "../engine/client.ts"
 import { ClientCondition } from "../engine/client.ts"
 import { type Engine, EngineCondition, type Sink } from "../engine/engine.ts"
-import type { SnapshotEncoder } from "../engine/snapshots.ts"
 import { FullSync } from "./full-sync.ts"
 import type { ReplicationHistory } from "./history.ts"
 import { Replica, ReplicaTerms } from "./replica.ts"
@@ -23,7 +22,6 @@ export interface ReplicasOptions {
   isMaster: () => boolean
   /** True while nothing but data may enter the stream: a failover waits for a replica to have it all. */
   holdsStill: () => boolean
-  encoderFor: (filter: { functions: boolean }) => SnapshotEncoder
   newMark: () => string
 }
 

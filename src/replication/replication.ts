@@ -9,7 +9,7 @@
  */
 
 import { type Engine, EngineCondition } from "../engine/engine.ts"
-import type { ReplicationPoint, SnapshotEncoder } from "../engine/snapshots.ts"
+import type { ReplicationPoint } from "../engine/snapshots.ts"
 import { Failover } from "./failover.ts"
 import { ID_LENGTH, ReplicationHistory } from "./history.ts"
 import { MasterLink } from "./link.ts"
@@ -19,8 +19,6 @@ import { ReplicationStream } from "./stream.ts"
 import { WritableReplicaKeys } from "./writable-replica.ts"
 
 export interface ReplicationPorts extends LinkPorts {
-  /** Encodes nothing but what a replica's filter leaves. */
-  encoderFor: (filter: { functions: boolean }) => SnapshotEncoder
   /** 20 random bytes in hexadecimal. */
   newId: () => string
   /** The process cannot go on. */
@@ -51,7 +49,6 @@ export class Replication {
       history,
       isMaster: () => this.isMaster,
       holdsStill: () => this.failover.holdsStill,
-      encoderFor: ports.encoderFor,
       newMark: ports.newId,
     })
     this.link = new MasterLink({
@@ -190,11 +187,22 @@ export class Replication {
     return undefined
   }
 
+  /** CONFIG RESETSTAT. */
+  resetStatistics(): void {
+    const { link, replicas } = this
+    link.bytesIn = 0
+    replicas.bytesOut = 0
+    replicas.fullSyncs = 0
+    replicas.partialSyncs = 0
+    replicas.refusedPartialSyncs = 0
+  }
+
   // ------------------------------------------------------------------ time
 
   /** Ten times a second. */
   tick(): void {
     this.failover.tick()
+    this.link.tick()
     this.replicas.fullSync.startDue()
   }
 
