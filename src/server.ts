@@ -30,11 +30,18 @@ import { ValueType } from "./keyspace/kinds.ts"
 import { Listener } from "./net/listener.ts"
 import { ListenError, Listening } from "./net/listening.ts"
 import { PeerLines } from "./net/peers.ts"
+import { connectToMaster } from "./net/connector.ts"
 import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
 import { persistCommands } from "./persist/commands.ts"
 import { LoadError, Persistence } from "./persist/persistence.ts"
 import { fileStorage, type Storage } from "./persist/storage.ts"
+
+import { replicationCommands } from "./replication/commands.ts"
+import { readOnlyReplicaGate, replicaClientGate, staleReplicaGate, tooFewReplicasGate } from "./replication/gates.ts"
+import { replicationInfo, replicationStatistics, syncInfo } from "./replication/info.ts"
+import { RdbLoad } from "./replication/load.ts"
+import { Replication } from "./replication/replication.ts"
 
 export interface ServerOptions {
   config: Config
@@ -49,6 +56,8 @@ export interface ServerOptions {
   configFile?: string
   /** A shutdown is complete: the process may end with this code. */
   onExit?: (code: number) => void
+  /** The server has become a master, or a replica. */
+  onRole?: (isMaster: boolean) => void
 }
 
 export { ListenError }
@@ -64,6 +73,7 @@ export class Server {
   private readonly listening: Listening
   readonly persistence: Persistence
   readonly peers: PeerLines
+  readonly replication: Replication
   readonly cron: Cron
   readonly limits: ClientLimits
   readonly configFile: string | undefined
@@ -95,6 +105,7 @@ export class Server {
       observeCommands(() => this.observer),
       persistCommands(() => this.persistence),
       aclCommands(() => this.acl),
+      replicationCommands(() => this.replication),
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
     const registry = new CommandRegistry(specs, renames)
@@ -110,7 +121,11 @@ export class Server {
         memoryGate,
         loadingGate,
         diskErrorGate,
+        replicaClientGate,
+        tooFewReplicasGate,
+        readOnlyReplicaGate,
         subscribedGate,
+        staleReplicaGate,
         pauseGate,
         queueGate,
       ],
@@ -169,6 +184,7 @@ export class Server {
       ["tracking_total_items", engine.tracking.itemCount],
       ["tracking_total_prefixes", engine.tracking.prefixCount],
     ])
+    this.replication = this.makeReplication(options)
     this.cron = new Cron(engine)
     this.limits = new ClientLimits(engine, this.cron)
     this.observer.info.provide("stats", () => [["evicted_clients", this.limits.evicted]])
@@ -180,6 +196,8 @@ export class Server {
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.blocking.lookAgain())
     this.cron.onTick.push(() => this.engine.pause.expireDue())
+    this.cron.onTick.push(() => this.replication.tick())
+    this.cron.onSecond.push(() => this.replication.everySecond())
     this.cron.onTick.push(() => this.engine.tracking.shrink())
     this.observer.ports.loadAof = () => {
       try {
@@ -226,6 +244,42 @@ export class Server {
       this.stop()
       throw error
     }
+    this.replication.start()
+  }
+
+  private makeReplication({ onRole }: ServerOptions): Replication {
+    const { config, engine, observer } = this
+    const { aof } = this.persistence
+    const replication = new Replication(engine, {
+      connect: (host, port, handlers) => connectToMaster(engine, host, port, handlers),
+      beginLoad: databases => new RdbLoad(engine, databases, source => engine.snapshots.libraries.load(source, true)),
+      beforeReplace: () => this.persistence.beforeReplace(),
+      afterReplace: () => this.persistence.afterReplace(),
+      clearFunctions: () => engine.snapshots.libraries.clear(),
+      listeningPort: () => {
+        const { replicaAnnouncePort, tlsReplication } = config.values
+        if (replicaAnnouncePort > 0) return replicaAnnouncePort
+        return tlsReplication && this.tlsPort > 0 ? this.tlsPort : this.port
+      },
+      local: () => (aof.isOpen ? aof : undefined),
+      persistsNothing: () => !config.values.appendonly && config.values.save.length === 0,
+      newId: () => Buffer.from(crypto.getRandomValues(new Uint8Array(20))).toString("hex"),
+      panic: message => {
+        engine.log("warning", message)
+        this.stop()
+        this.onExit(1)
+      },
+      onRole: isMaster => {
+        onRole?.(isMaster)
+        if (isMaster) this.persistence.afterReplace()
+      },
+    })
+    observer.info.provide("replication", () => replicationInfo(replication))
+    observer.info.provide("stats", () => replicationStatistics(replication))
+    observer.info.provide("persistence", () => syncInfo(replication))
+    observer.onResetStatistics.push(() => replication.resetStatistics())
+    observer.ports.changeReplicationId = () => replication.changeId()
+    return replication
   }
 
   /** Directives that the keyspace reads on its hot path are kept there as plain fields. */
@@ -261,6 +315,7 @@ export class Server {
     if (this.closed) return
     this.closed = true
     this.engine.memoryLimit.stop()
+    this.replication.stop()
     this.engine.endTick()
     this.cron.stop()
     this.persistence.stop()

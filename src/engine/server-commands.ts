@@ -108,18 +108,6 @@ export function serverCommands(of: () => Engine, lastSave?: () => number): reado
       ],
     },
     {
-      name: "role",
-      since: "2.8.12",
-      group: "server",
-      arity: 1,
-      flags: "noscript loading stale fast",
-      categories: "admin dangerous",
-      syntax: "",
-      summary: "Describes the role of the server in replication.",
-      complexity: "O(1)",
-      run: role,
-    },
-    {
       name: "shutdown",
       since: "1.0.0",
       group: "server",
@@ -151,14 +139,6 @@ function time({ reply }: Call, engine: Engine): void {
   reply.array(2)
   reply.bulkInteger(Math.floor(micros / 1e6))
   reply.bulkInteger(micros % 1e6)
-}
-
-/** Without replication there is nobody to follow. */
-function role({ reply }: Call): void {
-  reply.array(3)
-  reply.bulkText("master")
-  reply.integer(0)
-  reply.array(0)
 }
 
 function noModules({ reply }: Call): void {

@@ -40,13 +40,11 @@ export type InfoSection = (typeof SECTIONS)[number]
 const TITLES: Readonly<Record<string, string>> = { cpu: "CPU" }
 /** Not shown unless asked for; "all" asks for them too, but for the last one. */
 const EXTRA: ReadonlySet<InfoSection> = new Set(["commandstats", "latencystats", "debug"])
-const NO_ID = "0".repeat(40)
 
 export class Info {
   private readonly observer: Observer
   private readonly providers = new Map<InfoSection, (() => Iterable<InfoField>)[]>()
   readonly runId = randomId()
-  private readonly replicationId = randomId()
 
   constructor(observer: Observer) {
     this.observer = observer
@@ -93,7 +91,7 @@ export class Info {
       case "stats":
         return stats(observer)
       case "replication":
-        return this.replication()
+        return []
       case "cpu":
         return cpu()
       case "modules":
@@ -155,21 +153,6 @@ export class Info {
     ]
   }
 
-  private replication(): InfoField[] {
-    return [
-      ["role", "master"],
-      ["connected_slaves", 0],
-      ["master_failover_state", "no-failover"],
-      ["master_replid", this.replicationId],
-      ["master_replid2", NO_ID],
-      ["master_repl_offset", 0],
-      ["second_repl_offset", -1],
-      ["repl_backlog_active", 0],
-      ["repl_backlog_size", this.observer.engine.config.values.replBacklogSize],
-      ["repl_backlog_first_byte_offset", 0],
-      ["repl_backlog_histlen", 0],
-    ]
-  }
 }
 
 function chooseSections(asked: readonly string[]): ReadonlySet<InfoSection> {

@@ -278,6 +278,17 @@ export class Persistence {
     rewrites.cancel()
   }
 
+  /** A replica's data is about to be replaced: nothing is to be written of what comes and goes meanwhile. */
+  beforeReplace(): void {
+    this.switchOff()
+    this.saves.cancel()
+  }
+
+  /** All data is new: the append-only file, if it is wanted, begins with it. */
+  afterReplace(): void {
+    if (this.engine.config.values.appendonly && this.hasStarted) this.switchOn()
+  }
+
   private attach(): void {
     const { aof, engine } = this
     engine.sinks.push(aof)
