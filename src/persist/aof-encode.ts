@@ -11,6 +11,7 @@ import type { Engine } from "../engine/engine.ts"
 import type { FrozenData, SnapshotEncoder, SnapshotProgress } from "../engine/snapshots.ts"
 import { Kind, typeOfKind, ValueType } from "../keyspace/kinds.ts"
 import { ContainerView } from "../rdb/encode-value.ts"
+import { unownedEntries } from "../rdb/extras.ts"
 import { CommandWriter } from "../resp/command-writer.ts"
 import type { Container, FrozenMap } from "../structs/byte-map.ts"
 import { IdTableCursor } from "../structs/id-table.ts"
@@ -18,9 +19,12 @@ import { intsetCopyValue, intsetLength } from "../structs/intset.ts"
 import { ListCursor, type ListView } from "../structs/list-chunks.ts"
 import { LpEntry, lpCopyValue, lpEntryEnd, lpFirst, lpLength, lpRead } from "../structs/listpack.ts"
 import { ScoreCursor, type ScoreTreeView } from "../structs/score-tree.ts"
-import { type Group, PendingEntry, type StreamGroupsView } from "../structs/stream-groups.ts"
+import { type Group, PendingEntry, type StreamGroupsView, UNOWNED } from "../structs/stream-groups.ts"
 import { STREAM_ID_TEXT_BYTES_MAX, StreamId } from "../structs/stream-id.ts"
+import type { StreamIdempotency } from "../structs/stream-idempotency.ts"
 import { StreamCursor, type StreamView } from "../structs/stream-log.ts"
+import type { StreamValue } from "../structs/stream-value.ts"
+import type { ZsetTable } from "../structs/zset-table.ts"
 
 const STEP_BYTES = 32 * 1024
 const CHUNK_BYTES = 64 * 1024
@@ -219,10 +223,16 @@ class CommandEncoder {
     if (view.map !== undefined) {
       const isHash = typeOfKind(kind) === ValueType.Hash
       yield* this.records(view.map as FrozenMap, isHash)
-      if (isHash && view.map.expirySize > 0) yield* this.fieldTimes(view.map as FrozenMap)
+      if (isHash) yield* this.times(view.map as FrozenMap, "HPEXPIREAT", "FIELDS")
+      else yield* this.times(view.map as FrozenMap, "SPEXPIREAT", "MEMBERS")
     } else if (view.list !== undefined) yield* this.list(view.list)
-    else if (view.tree !== undefined) yield* this.scored(view.tree)
-    else yield* this.stream(view.log!, view.groups!)
+    else if (view.tree !== undefined) {
+      yield* this.scored(view.tree)
+      yield* this.times((container as ZsetTable).frozenView().index, "ZPEXPIREAT", "MEMBERS")
+    } else {
+      yield* this.stream(view.log!, view.groups!)
+      yield* this.messageNames((container as StreamValue).frozenView().idempotency)
+    }
   }
 
   private *records(map: FrozenMap, isHash: boolean): Steps {
@@ -249,7 +259,9 @@ class CommandEncoder {
     } while (cursor !== 0)
   }
 
-  private *fieldTimes(map: FrozenMap): Steps {
+  /** When fields or members expire. */
+  private *times(map: FrozenMap, name: string, what: string): Steps {
+    if (map.expirySize === 0) return
     const addresses: number[] = []
     let cursor = 0
     do {
@@ -259,7 +271,7 @@ class CommandEncoder {
         const expiry = map.expiry(address)
         if (expiry === 0) continue
         map.read(address)
-        const command = this.begin("HPEXPIREAT", 4).number(expiry).word("FIELDS").number(1)
+        const command = this.begin(name, 4).number(expiry).word(what).number(1)
         command.arg(map.keyBytes, map.keyStart, map.keyEnd)
       }
       yield
@@ -341,6 +353,7 @@ class CommandEncoder {
     const pending = new PendingEntry()
     for (let on = cursor.seekAtOrAfter(group.pending, new StreamId()); on; on = cursor.next()) {
       pending.read(cursor.words, cursor.at)
+      if (pending.slot === UNOWNED) continue
       const owner = group.consumerAt(pending.slot)
       this.begin("XCLAIM", 10)
       name()
@@ -350,7 +363,30 @@ class CommandEncoder {
       writer.word("JUSTID").word("FORCE")
       if (this.isDue) yield
     }
+    for (const { id, deliveryCount } of unownedEntries(group)) {
+      this.begin("XNACK", 8)
+      name()
+      writer.word("FAIL").word("IDS").number(1)
+      this.id(id)
+      writer.word("RETRYCOUNT").number(deliveryCount).word("FORCE")
+      if (this.isDue) yield
+    }
     yield
+  }
+
+  private *messageNames(names: StreamIdempotency | undefined): Steps {
+    if (names === undefined) return
+    this.begin("XCFGSET", 4).word("IDMP-DURATION").number(names.durationSeconds)
+    this.writer.word("IDMP-MAXSIZE").number(names.entriesMax)
+    for (const [producer, name, id] of names.entries()) {
+      this.begin("XIDMPRECORD", 3)
+      for (const text of [producer, name]) {
+        const bytes = Buffer.from(text, "latin1")
+        this.writer.arg(bytes, 0, bytes.length)
+      }
+      this.id(id)
+      if (this.isDue) yield
+    }
   }
 
   private id(id: StreamId): void {
