@@ -3,7 +3,7 @@
  * value; bytes are borrowed until the next read unless `isOwned`.
  */
 
-import { copyBytes } from "../bytes/compare.ts"
+import { copyBytes, copyOf } from "../bytes/compare.ts"
 import { INT64_TEXT_BYTES_MAX, isCanonicalInt64 } from "../bytes/int64.ts"
 import type { ConfigValues } from "../config/config.ts"
 import type { Database } from "../keyspace/db.ts"
@@ -64,6 +64,8 @@ export class DecodedValue {
   object: Container | undefined
   /** There is nothing in it: it is not to be stored. */
   isEmpty = false
+  /** What came behind it in a DUMP payload, for extras.ts. */
+  readonly extras: [name: string, bytes: Uint8Array][] = []
 
   /** Whether some of its fields or members may expire. */
   get mayExpireInParts(): boolean {
@@ -80,6 +82,12 @@ export class DecodedValue {
     this.isEmpty = true
     this.object = undefined
     this.bytes = NO_BYTES
+  }
+
+  /** More is going to be read before it is stored. */
+  keep(): void {
+    if (this.object !== undefined || this.isOwned) return
+    this.setBytes(this.kind, copyOf(this.bytes, this.start, this.end), 0, this.end - this.start)
   }
 
   setBytes(kind: number, bytes: Uint8Array, start: number, end: number, isOwned = false): void {

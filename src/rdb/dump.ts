@@ -1,18 +1,20 @@
 /**
  * One value by itself: what DUMP gives and RESTORE takes.
  *
- *   type, value, version (2 bytes, little-endian), CRC-64 of all before (8 bytes)
+ *   type, value, fields of our own (extras.ts), version (2 bytes, little-endian), CRC-64 of all before (8 bytes)
  *
  * The version is the oldest that knows the type, so that a value travels as far back as it can.
  */
 
+import { copyOf, latin1 } from "../bytes/compare.ts"
 import { Crc64 } from "../bytes/crc64.ts"
 import type { Database } from "../keyspace/db.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import { ValueDecoder } from "./decode-value.ts"
 import type { DecodedValue, ValueLimits } from "./decoded-value.ts"
 import { ContainerView, container, packed, readRecord, typeOfPacked, versionOfType } from "./encode-value.ts"
-import { RdbError, VERSION_MAX } from "./format.ts"
+import { applyExtra, EXTRA_PREFIX, writeExtras } from "./extras.ts"
+import { Opcode, RdbError, VERSION_MAX } from "./format.ts"
 import { RdbInput } from "./input.ts"
 import { noteUse } from "./load.ts"
 import { RdbWriter } from "./writer.ts"
@@ -35,6 +37,7 @@ export function dumpValue(db: Database, address: number, compress: boolean): Uin
     type = view.type
     writer.byte(type)
     for (const _ of container(writer, view));
+    for (const _ of writeExtras(writer, kind, large, false));
   } else {
     type = typeOfPacked(kind)
     writer.byte(type)
@@ -76,11 +79,29 @@ export function parseDump(
     const type = input.byte()
     // All bytes are there: pauses only.
     if (!decoder.quick(input, type)) for (const _ of decoder.slow(input, type));
-    return input.available === 0 ? decoder.value : undefined
+    const { value } = decoder
+    value.extras.length = 0
+    if (input.available > 0) value.keep()
+    while (input.available > 0) value.extras.push(readExtra(input))
+    return value
   } catch (error) {
     if (error instanceof RdbError) return undefined
     throw error
   }
+}
+
+/** A field of our own, behind the value: its name, and a copy of what it says. */
+function readExtra(input: RdbInput): [name: string, bytes: Uint8Array] {
+  if (input.byte() !== Opcode.Aux) input.fail("something else behind the value")
+  const name = latin1(wholeText(input))
+  if (!name.startsWith(EXTRA_PREFIX)) input.fail("something else behind the value")
+  return [name, wholeText(input)]
+}
+
+function wholeText(input: RdbInput): Uint8Array {
+  input.text()
+  if (input.isLong) for (const _ of input.gather());
+  return copyOf(input.bytes, input.start, input.stop)
 }
 
 export interface RestoreOptions {
@@ -91,7 +112,7 @@ export interface RestoreOptions {
   frequency: number
 }
 
-/** Stores a value just parsed under a key that is absent. Tells nobody. Returns the record's address. */
+/** Stores a value just parsed under a key that is absent. Tells nobody. */
 export function storeValue(
   db: Database,
   key: Uint8Array,
@@ -99,10 +120,12 @@ export function storeValue(
   end: number,
   value: DecodedValue,
   options: RestoreOptions,
-): number {
+): void {
   db.keys.find(key, start, end)
   const address = value.store(db, key, start, end, options.expiry)
   if (value.mayExpireInParts) db.keyspace.fieldExpiry.adopt(db, key, start, end, address)
   noteUse(db, address, options.idleSeconds, options.frequency)
-  return address
+  if (value.extras.length === 0) return
+  const own = copyOf(key, start, end)
+  for (const [name, bytes] of value.extras) applyExtra(name, bytes, 0, bytes.length, db, own, own.length)
 }

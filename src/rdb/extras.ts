@@ -3,7 +3,8 @@
  * messages given back to a consumer group.
  *
  * It stands behind the key's record, in AUX fields: these may come anywhere in a file, and a reader that does not know one
- * passes over it. So Redis reads the file and has the value without what it could not have had.
+ * passes over it. So Redis reads the file and has the value without what it could not have had. In DUMP payloads they stand
+ * behind the value, where Redis does not look.
  *
  *   bundis-member-times    (time in ms as a double, length, member) …
  *   bundis-message-names   seconds, names per producer, added and duplicates as doubles,
@@ -19,7 +20,7 @@ import { latin1 } from "../bytes/compare.ts"
 import { parseDouble } from "../bytes/double.ts"
 import type { Database } from "../keyspace/db.ts"
 import { Kind } from "../keyspace/kinds.ts"
-import type { ByteMap, Container, FrozenMap } from "../structs/byte-map.ts"
+import { type ByteMap, type Container, FrozenMap } from "../structs/byte-map.ts"
 import { IdTableCursor } from "../structs/id-table.ts"
 import { intsetCopyValue, intsetLength } from "../structs/intset.ts"
 import { LpEntry, lpCopyValue, lpFirst, lpLength, lpRead } from "../structs/listpack.ts"
@@ -40,6 +41,8 @@ const RELEASED = "bundis-released"
 
 const PIECE_BYTES = 32 * 1024
 const RECORDS_PER_SCAN = 128
+
+type MapView = ByteMap | FrozenMap
 
 // ---------------------------------------------------------------------------------------------- writing
 
@@ -93,14 +96,26 @@ class Piece {
   }
 }
 
-/** Writes what the record of a container, just written, could not say; nothing for most. Of the frozen state. */
-export function* writeExtras(writer: RdbWriter, kind: number, container: Container): Generator<void, void> {
-  if (kind === Kind.SetTable) yield* memberTimes(writer, (container as ByteMap).frozenView())
-  else if (kind === Kind.ZsetTree) yield* memberTimes(writer, (container as ZsetTable).frozenView().index)
-  else if (kind === Kind.Stream) yield* streamExtras(writer, (container as StreamValue).frozenView())
+/** Writes what the record of a container, just written, could not say; nothing for most. Of the frozen state, or the live one. */
+export function* writeExtras(
+  writer: RdbWriter,
+  kind: number,
+  container: Container,
+  frozen: boolean,
+): Generator<void, void> {
+  if (kind === Kind.SetTable) {
+    const map = container as ByteMap
+    yield* memberTimes(writer, frozen ? map.frozenView() : map)
+  } else if (kind === Kind.ZsetTree) {
+    const table = container as ZsetTable
+    yield* memberTimes(writer, frozen ? table.frozenView().index : table.index)
+  } else if (kind === Kind.Stream) {
+    const stream = container as StreamValue
+    yield* streamExtras(writer, frozen ? stream.frozenView() : stream)
+  }
 }
 
-function* memberTimes(writer: RdbWriter, map: FrozenMap): Generator<void, void> {
+function* memberTimes(writer: RdbWriter, map: MapView): Generator<void, void> {
   if (map.expirySize === 0) return
   const piece = new Piece()
   const addresses: number[] = []
@@ -111,7 +126,7 @@ function* memberTimes(writer: RdbWriter, map: FrozenMap): Generator<void, void> 
     for (const address of addresses) {
       const expiry = map.expiry(address)
       if (expiry === 0) continue
-      map.read(address)
+      readKey(map, address)
       piece.double(expiry)
       piece.text(map.keyBytes, map.keyStart, map.keyEnd)
       if (piece.isFull) piece.flush(writer, MEMBER_TIMES)
@@ -121,7 +136,15 @@ function* memberTimes(writer: RdbWriter, map: FrozenMap): Generator<void, void> 
   if (piece.length > 0) piece.flush(writer, MEMBER_TIMES)
 }
 
-function* streamExtras(writer: RdbWriter, { groups, idempotency }: FrozenStream): Generator<void, void> {
+function readKey(map: MapView, address: number): void {
+  if (map instanceof FrozenMap) map.read(address)
+  else map.readKey(address)
+}
+
+function* streamExtras(
+  writer: RdbWriter,
+  { groups, idempotency }: Pick<FrozenStream, "groups" | "idempotency">,
+): Generator<void, void> {
   if (idempotency !== undefined) yield* messageNames(writer, idempotency)
   for (const group of groups.sorted()) if (group.unownedCount > 0) yield* released(writer, group)
 }

@@ -160,7 +160,7 @@ function* database(
         writer.byte(view.type)
         writer.string(keys.keyBytes, keyStart, keyEnd)
         yield* container(writer, view)
-        yield* writeExtras(writer, kind, large)
+        yield* writeExtras(writer, kind, large, true)
       } else {
         writer.byte(typeOfPacked(kind))
         writer.string(keys.keyBytes, keyStart, keyEnd)
