@@ -13,7 +13,7 @@ import { clientCommands } from "./engine/client-commands.ts"
 import { ClientLimits } from "./engine/client-limits.ts"
 import { commandCommands } from "./engine/command-commands.ts"
 import { connectionCommands } from "./engine/connection-commands.ts"
-import { authenticationGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
+import { authenticationGate, busyScriptGate, diskErrorGate, loadingGate, noMultiGate } from "./engine/dispatch.ts"
 import { Engine, type LogLevel, type ShutdownOptions } from "./engine/engine.ts"
 import { memoryGate } from "./engine/memory-limit.ts"
 import { pauseGate, waitingClientCommands, waitingInfo } from "./engine/pause.ts"
@@ -27,10 +27,10 @@ import { families } from "./families.ts"
 import { type Clock, systemClock } from "./keyspace/clock.ts"
 import { Keyspace } from "./keyspace/keyspace.ts"
 import { ValueType } from "./keyspace/kinds.ts"
+import { connectToMaster } from "./net/connector.ts"
 import { Listener } from "./net/listener.ts"
 import { ListenError, Listening } from "./net/listening.ts"
 import { PeerLines } from "./net/peers.ts"
-import { connectToMaster } from "./net/connector.ts"
 import { observeCommands } from "./observe/commands.ts"
 import { Observer } from "./observe/observer.ts"
 import { persistCommands } from "./persist/commands.ts"
@@ -42,6 +42,8 @@ import { readOnlyReplicaGate, replicaClientGate, staleReplicaGate, tooFewReplica
 import { replicationInfo, replicationStatistics, syncInfo } from "./replication/info.ts"
 import { RdbLoad } from "./replication/load.ts"
 import { Replication } from "./replication/replication.ts"
+import { evalCommands } from "./script/eval-commands.ts"
+import { Scripting } from "./script/scripting.ts"
 
 export interface ServerOptions {
   config: Config
@@ -67,6 +69,7 @@ export class Server {
   readonly engine: Engine
   readonly observer: Observer
   readonly acl: Acl
+  readonly scripting: Scripting
   /** What is wrong with the users of the configuration: the server cannot start. */
   readonly fault: ConfigFault | undefined
   readonly listener: Listener
@@ -105,6 +108,7 @@ export class Server {
       observeCommands(() => this.observer),
       persistCommands(() => this.persistence),
       aclCommands(() => this.acl),
+      evalCommands(() => this.scripting),
       replicationCommands(() => this.replication),
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
@@ -126,6 +130,7 @@ export class Server {
         readOnlyReplicaGate,
         subscribedGate,
         staleReplicaGate,
+        busyScriptGate,
         pauseGate,
         queueGate,
       ],
@@ -138,6 +143,17 @@ export class Server {
     this.acl = new Acl(engine)
     this.fault = this.acl.loadConfigured()
     this.observer.info.provide("stats", () => this.acl.log.statistics())
+    this.scripting = new Scripting(engine, {
+      acl: this.acl,
+      showToMonitors: (client, command, args) => this.observer.monitors.show(client, command, args),
+      libraries: () => ({}),
+      memoryBytesMax: () => config.values.luaMemoryLimit,
+    })
+    this.observer.info.provide("memory", () => this.scripting.info())
+    this.observer.info.provide("stats", () => [["evicted_scripts", this.scripting.cache.evicted]])
+    this.observer.onResetStatistics.push(() => {
+      this.scripting.cache.evicted = 0
+    })
     this.observer.onResetStatistics.push(() => this.acl.log.counts.fill(0))
     this.observer.ports.userLines = () => this.acl.configLines()
     engine.onShutdown = options => {
@@ -192,6 +208,7 @@ export class Server {
       this.limits.evicted = 0
     })
     this.cron.onTick.push(() => this.observer.sample())
+    this.cron.onSecond.push(() => this.scripting.host.tidy())
     this.cron.onTick.push(() => engine.memoryLimit.tick())
     this.cron.onTick.push(() => this.engine.blocking.expireDue())
     this.cron.onTick.push(() => this.engine.blocking.lookAgain())

@@ -480,6 +480,12 @@ export const SECTIONS = {
     directive("busy-reply-threshold", SIZE, 5000, "Milliseconds after which a script makes others get BUSY; 0 never.", {
       alias: "lua-time-limit",
     }),
+    directive(
+      "lua-memory-limit",
+      memory({ min: 33554432, max: 2147483648 }),
+      2 ** 30,
+      "Memory of all scripts; 32mb to 2gb.",
+    ),
     directive("lua-enable-deprecated-api", YES_NO, false, "Offer deprecated functions to scripts.", {
       flags: ["immutable", "hidden", "inert"],
     }),

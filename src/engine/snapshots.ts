@@ -28,6 +28,7 @@
  */
 
 import type { FrozenMap } from "../structs/byte-map.ts"
+import { EngineCondition } from "./dispatch.ts"
 import type { Engine } from "./engine.ts"
 
 /** What it is for, as INFO and error replies tell them apart. */
@@ -137,7 +138,7 @@ export class Snapshots {
 
   /** Inside EXEC or a script. */
   get isInsideUnit(): boolean {
-    return this.engine.caller.nesting > 1
+    return this.engine.caller.nesting > 1 || (this.engine.conditions & EngineCondition.BusyScript) !== 0
   }
 
   /** Freezes now, and encodes from now on. Throws unless `mayBegin`. */

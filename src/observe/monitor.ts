@@ -42,6 +42,12 @@ export class Monitors {
   /** Tells all of a command that has just run. Commands of administrators are not shown. */
   feed(client: Client, command: RegisteredCommand, args: Arguments): void {
     if ((command.flagBits & (Flag.SkipMonitor | Flag.Admin)) !== 0) return
+    this.show(client, command, args)
+  }
+
+  /** Tells all of a command that shows itself, before it runs: a script comes before what it calls. */
+  show(client: Client, command: RegisteredCommand, args: Arguments): void {
+    if (this.clients.size === 0) return
     const line = latin1Bytes(this.line(client, command, args))
     for (const monitor of this.clients) this.engine.output.push(monitor, line)
     this.engine.wakeTick()

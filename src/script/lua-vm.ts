@@ -81,6 +81,7 @@ export interface LuaVmOptions {
 /** Instructions between two calls of the hook, as in Redis. */
 export const HOOK_INSTRUCTIONS = 100_000
 const MASK_COUNT = 8
+const MASK_LINE = 4
 const SCRATCH_BYTES = 64 * 1024
 const PAGE_BYTES = 65_536
 const GC_COUNT = 3
@@ -119,6 +120,8 @@ export class LuaVm {
   private readonly promisingRun: PromisingRun | undefined
   private readonly hookSlot: number
   private wake: (() => void) | undefined
+  /** Of the call that was put aside. */
+  private finished: Finished | undefined
   private scratch = 0
   private scratchBytes = 0
   /** Eight bytes for results by pointer. */
@@ -132,6 +135,11 @@ export class LuaVm {
     const putAside = (): Promise<void> => new Promise(resolve => (this.wake = resolve))
     this.glue = instantiateGlue({
       tick: L => (options.onTick(L) ? 1 : 0),
+      done: status => {
+        const { finished } = this
+        this.finished = undefined
+        finished?.(status, undefined)
+      },
       suspend: Suspending === undefined ? () => {} : new Suspending(putAside),
     })
     this.promisingRun = promising?.(this.glue.run)
@@ -176,6 +184,7 @@ export class LuaVm {
         this.bytes.copyWithin(to, from, from + length)
       },
       exit: () => {
+        this.isBroken = true
         throw new LuaBrokenError("the interpreter has given up")
       },
     })
@@ -213,6 +222,11 @@ export class LuaVm {
     this.api.lua_sethook(L, this.hookSlot, MASK_COUNT, HOOK_INSTRUCTIONS)
   }
 
+  /** Until `setHook`, `onTick` is called at every line that `L` runs. */
+  hookEveryLine(L: number): void {
+    this.api.lua_sethook(L, this.hookSlot, MASK_LINE, 0)
+  }
+
   /** Bytes that a state has allocated. */
   bytesUsed(L: number): number {
     return this.api.lua_gc(L, GC_COUNT, 0) * 1024 + this.api.lua_gc(L, GC_COUNTB, 0)
@@ -236,8 +250,8 @@ export class LuaVm {
 
   /**
    * As `pcall`, but it can be put aside by `onTick`. Returns a LuaStatus when the call is over, or RUNNING when it was put
-   * aside: then `proceed` lets it go on, once per time it was put aside, and `finished` is called with the status in the
-   * end, or with an error. Only one call can be under way.
+   * aside: then `proceed` lets it go on, once per time it was put aside, and in the end `finished` is called with the
+   * status, in the turn in which the call is over, or later with an error. Only one call can be under way.
    */
   start(L: number, args: number, results: number, handler: number, finished: Finished): number {
     if (this.promisingRun === undefined) return this.pcall(L, args, results, handler)
@@ -249,10 +263,11 @@ export class LuaVm {
       promise.catch(() => {})
       throw this.broken(new Error("an exception left the interpreter"))
     }
-    promise.then(
-      over => finished(over, undefined),
-      error => finished(LuaStatus.runtime, this.broken(error)),
-    )
+    this.finished = finished
+    promise.catch(error => {
+      this.finished = undefined
+      finished(LuaStatus.runtime, this.broken(error))
+    })
     return RUNNING
   }
 
@@ -395,6 +410,11 @@ export class LuaVm {
   /** Pushes a function; the topmost `upvalues` values of the stack become its upvalues (see `upvalue`). */
   pushFunction(L: number, host: HostFunction, upvalues = 0): void {
     this.api.lua_pushcclosure(L, this.register(host), upvalues)
+  }
+
+  /** Pushes a function that the interpreter exports. */
+  pushExport(L: number, f: (L: number) => number): void {
+    this.api.lua_pushcclosure(L, this.addToTable(f), 0)
   }
 
   /** The C function at a stack position, callable within a host function that has the same arguments. */

@@ -23,6 +23,8 @@ const TABLE_SIZE = 1004
 export interface GlueImports {
   /** What the count hook does: 0 go on, 1 suspend. May throw a Lua error. */
   tick(state: number): number
+  /** Called with what `run` returns, before it does. */
+  done(status: number): void
   /** A WebAssembly.Suspending, or any function where there is none. */
   suspend: unknown
 }
@@ -129,8 +131,9 @@ function assemble(): Uint8Array<ArrayBuffer> {
   const imports = [
     [...name("host"), ...name("tick"), Kind.function, TYPE.one],
     [...name("host"), ...name("suspend"), Kind.function, TYPE.toNothing],
+    [...name("host"), ...name("done"), Kind.function, TYPE.oneToNothing],
   ]
-  const [tick, suspend, invoke, longjmp, run, hook] = [0, 1, 2, 3, 4, 5]
+  const [tick, suspend, done, invoke, longjmp, run, hook] = [0, 1, 2, 3, 4, 5, 6]
   const functions = [[invokeType], [TYPE.toNothing], [TYPE.fourToOne], [TYPE.two]]
   const exports_ = [
     [...name("invoke"), Kind.function, invoke!],
@@ -159,7 +162,8 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...[Op.globalSet, 0],
     ...[Op.localGet, 0, Op.localGet, 1, Op.localGet, 2, Op.localGet, 3],
     ...callSlot(OWN_SLOT.pcall, TYPE.fourToOne),
-    ...[Op.localSet, 4, Op.localGet, 4, Op.globalSet, 0, Op.localGet, 4],
+    ...[Op.localSet, 4, Op.localGet, 4, Op.globalSet, 0],
+    ...[Op.localGet, 4, Op.call, done!, Op.localGet, 4],
   ])
   const hookBody = body(0, [
     ...[Op.loop, EMPTY],
