@@ -9,6 +9,7 @@
  * Invariant: stretches are in the order they were written, so a client's replies and pushes keep their order.
  */
 
+import { copyBytes } from "../bytes/compare.ts"
 import { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
 
@@ -165,7 +166,7 @@ export class Output {
     if (this.gathered.length < at) this.gathered = new Uint8Array(Math.max(at, TICK_OUTPUT_BYTES_MAX))
     let length = 0
     for (let i = first; ; i = followers[i]!) {
-      this.gathered.set(bytes.subarray(starts[i]!, ends[i]!), length)
+      copyBytes(bytes, starts[i]!, ends[i]!, this.gathered, length)
       length += ends[i]! - starts[i]!
       if (i === last) return length
     }
