@@ -10,7 +10,8 @@
  * Where C leaves the result open (numbers out of range, shifts by more than there are bits) it is what x86-64 gives.
  */
 
-import type { HostFunction, HostLibrary, LuaVm } from "../lua-vm.ts"
+import type { LuaApi } from "../lua-api.ts"
+import type { HostLibrary, LuaVm } from "../lua-vm.ts"
 import {
   checkNumber,
   checkString,
@@ -24,49 +25,82 @@ import { Sink } from "./sink.ts"
 const INTEGER_BYTES_MAX = 32
 const NATIVE_ALIGNMENT = 8
 const INT32_MAX = 2 ** 31 - 1
-const INTEGERS = new Set("bBhHlLTiI")
+/** What an option stands for. */
+const Kind = { control: 0, integer: 1, float: 2, characters: 3, text: 4, padding: 5 } as const
+const KINDS = new Uint8Array(256)
+/** Bytes of the options that always have the same. */
+const SIZES = new Uint8Array(256)
+for (const [options, kind, size] of [
+  ["bB", Kind.integer, 1],
+  ["hH", Kind.integer, 2],
+  ["lLT", Kind.integer, 8],
+  ["iI", Kind.integer, 0],
+  ["f", Kind.float, 4],
+  ["d", Kind.float, 8],
+  ["c", Kind.characters, 0],
+  ["s", Kind.text, 0],
+  ["x", Kind.padding, 1],
+] as const) {
+  for (const option of options) {
+    KINDS[option.charCodeAt(0)] = kind
+    SIZES[option.charCodeAt(0)] = size
+  }
+}
+const LOWER_A = 0x61
 
 /** A walk through a format: the option at hand, its size, and the settings made by the options before it. */
 class Format {
-  option = ""
+  option = 0
+  /** See Kind. */
+  kind = 0
   /** Bytes of the option; 0 for those without a size of their own. */
   size = 0
   isLittle = true
   private alignment = 1
   private readonly vm: LuaVm
-  private readonly L: number
-  private readonly text: string
+  private L = 0
+  /** Address of what comes next in the interpreter's memory, where the string stays; and its end. */
   private at = 0
+  private end = 0
 
-  /** Takes the first argument. */
-  constructor(vm: LuaVm, L: number) {
+  constructor(vm: LuaVm) {
     this.vm = vm
+  }
+
+  /** Begins with the first argument. */
+  begin(L: number): void {
     this.L = L
-    const pointer = checkString(vm, L, 1)
-    const bytes = Buffer.from(vm.bytes.subarray(pointer, vm.end))
-    const end = bytes.indexOf(0)
-    this.text = bytes.toString("latin1", 0, end < 0 ? bytes.length : end)
+    this.at = checkString(this.vm, L, 1)
+    this.end = this.vm.end
+    this.isLittle = true
+    this.alignment = 1
   }
 
   /** Moves on to the next option; false at the end. */
   next(): boolean {
-    if (this.at >= this.text.length) return false
-    this.option = this.text[this.at++]!
-    this.size = this.optionSize()
+    if (this.at >= this.end) return false
+    const option = this.vm.bytes[this.at]!
+    if (option === 0) return false
+    this.at++
+    this.option = option
+    this.kind = KINDS[option]!
+    this.size = this.kind === Kind.characters ? this.number(1) : SIZES[option]!
+    if (this.kind === Kind.integer && this.size === 0) this.size = this.integerSize()
     return true
   }
 
   /** How many bytes to skip at `position` before the option. */
   padding(position: number): number {
     let { size } = this
-    if (size === 0 || this.option === "c") return 0
+    if (size === 0 || this.kind === Kind.characters) return 0
     if (size > this.alignment) size = this.alignment
     return (size - (low31(position) & (size - 1))) & (size - 1)
   }
 
   /** An option that stands for no value. */
   control(): void {
-    switch (this.option) {
+    const { vm, L } = this
+    switch (String.fromCharCode(this.option)) {
       case " ":
         return
       case ">":
@@ -78,53 +112,31 @@ class Format {
       case "!": {
         const alignment = this.number(NATIVE_ALIGNMENT)
         if (alignment <= 0 || (alignment & (alignment - 1)) !== 0) {
-          this.vm.error(this.L, `alignment ${alignment} is not a power of 2`)
+          vm.error(L, `alignment ${alignment} is not a power of 2`)
         }
         this.alignment = alignment
         return
       }
       default:
-        this.vm.argumentError(this.L, 1, `invalid format option '${this.option}'`)
+        vm.argumentError(L, 1, `invalid format option '${String.fromCharCode(this.option)}'`)
     }
   }
 
-  private optionSize(): number {
-    switch (this.option) {
-      case "b":
-      case "B":
-      case "x":
-        return 1
-      case "h":
-      case "H":
-        return 2
-      case "f":
-        return 4
-      case "l":
-      case "L":
-      case "T":
-      case "d":
-        return 8
-      case "c":
-        return this.number(1)
-      case "i":
-      case "I": {
-        const size = this.number(4)
-        if (size > INTEGER_BYTES_MAX) {
-          this.vm.error(this.L, `integral size ${size} is larger than limit of ${INTEGER_BYTES_MAX}`)
-        }
-        return size
-      }
-      default:
-        return 0
+  private integerSize(): number {
+    const size = this.number(4)
+    if (size > INTEGER_BYTES_MAX) {
+      this.vm.error(this.L, `integral size ${size} is larger than limit of ${INTEGER_BYTES_MAX}`)
     }
+    return size
   }
 
   /** The number at this place, if there is one. */
   private number(otherwise: number): number {
+    const { bytes } = this.vm
     const start = this.at
     let value = 0
-    for (; this.at < this.text.length; this.at++) {
-      const digit = this.text.charCodeAt(this.at) - 0x30
+    for (; this.at < this.end; this.at++) {
+      const digit = bytes[this.at]! - 0x30
       if (digit < 0 || digit > 9) break
       value = value * 10 + digit
       if (value > INT32_MAX) this.vm.error(this.L, "integral size overflow")
@@ -139,119 +151,165 @@ function low31(position: number): number {
 }
 
 export function structLibrary(vm: LuaVm): HostLibrary {
-  const lua = vm.api
-  const sink = new Sink(STRING_BYTES_MAX)
-  const float = new DataView(new ArrayBuffer(8))
+  return new Structures(vm)
+}
 
-  const room = (L: number, count: number): void => {
-    if (!sink.ensure(count)) outOfMemory(vm, L)
+class Structures implements HostLibrary {
+  readonly name = "struct"
+  readonly functions = {
+    pack: (L: number) => this.pack(L),
+    unpack: (L: number) => this.unpack(L),
+    size: (L: number) => this.size(L),
+  }
+  private readonly vm: LuaVm
+  private readonly lua: LuaApi
+  private readonly format: Format
+  private readonly sink = new Sink(STRING_BYTES_MAX)
+  private readonly float = new DataView(new ArrayBuffer(8))
+  private L = 0
+  /** The data that is read: where it is, and how long. */
+  private dataAt = 0
+  private length = 0
+  /** In the data: an unsigned 64-bit integer; below zero stands for far beyond the end. */
+  private position = 0
+
+  constructor(vm: LuaVm) {
+    this.vm = vm
+    this.lua = vm.api
+    this.format = new Format(vm)
   }
 
-  const putFloat = (L: number, value: number, { size, isLittle }: Format): void => {
-    room(L, size)
-    if (size === 4) float.setFloat32(0, value, isLittle)
-    else float.setFloat64(0, value, isLittle)
-    for (let i = 0; i < size; i++) sink.byte(float.getUint8(i))
-  }
+  // ------------------------------------------------------------------ writing
 
-  const putString = (L: number, argument: number, format: Format): void => {
-    const pointer = checkString(vm, L, argument)
-    const length = vm.end - pointer
-    const size = format.size === 0 ? length : format.size
-    if (length < size) vm.argumentError(L, argument + 1, "string too short")
-    room(L, size + 1)
-    sink.copy(vm.bytes, pointer, pointer + size)
-    if (format.option === "s") sink.byte(0)
-  }
-
-  const pack: HostFunction = L => {
-    const format = new Format(vm, L)
+  private pack(L: number): number {
+    const { vm, format, sink } = this
+    this.L = L
+    format.begin(L)
     sink.reset()
     // What is missing is nil.
-    lua.lua_pushnil(L)
+    this.lua.lua_pushnil(L)
     let argument = 2
     while (format.next()) {
-      const { option, size } = format
+      const { size, kind } = format
       const padding = format.padding(sink.at)
-      room(L, padding + size + 1 - (option === "c" ? size : 0))
+      this.room(padding + INTEGER_BYTES_MAX)
       for (let i = 0; i < padding; i++) sink.byte(0)
-      if (INTEGERS.has(option)) putInteger(sink, checkNumber(vm, L, argument++), size, format.isLittle)
-      else if (option === "x") sink.byte(0)
-      else if (option === "f" || option === "d") putFloat(L, checkNumber(vm, L, argument++), format)
-      else if (option === "c" || option === "s") putString(L, argument++, format)
-      else format.control()
+      if (kind === Kind.integer) putInteger(sink, checkNumber(vm, L, argument++), size, format.isLittle)
+      else if (kind === Kind.float) this.putFloat(checkNumber(vm, L, argument++))
+      else if (kind === Kind.padding) sink.byte(0)
+      else if (kind === Kind.control) format.control()
+      else this.putString(argument++)
     }
     vm.pushBytes(L, sink.bytes, 0, sink.at)
     return 1
   }
 
-  const unpack: HostFunction = L => {
-    const format = new Format(vm, L)
-    const dataAt = checkString(vm, L, 2)
-    const length = vm.end - dataAt
-    // An unsigned 64-bit integer: below zero stands for far beyond the end.
-    let position = optionalInteger(vm, L, 3, 1)
-    if (position === 0) vm.argumentError(L, 3, "offset must be 1 or greater")
-    position--
+  private room(count: number): void {
+    if (!this.sink.ensure(count)) outOfMemory(this.vm, this.L)
+  }
+
+  private putFloat(value: number): void {
+    const { float, sink } = this
+    const { size, isLittle } = this.format
+    if (size === 4) float.setFloat32(0, value, isLittle)
+    else float.setFloat64(0, value, isLittle)
+    for (let i = 0; i < size; i++) sink.byte(float.getUint8(i))
+  }
+
+  private putString(argument: number): void {
+    const { vm, format, sink } = this
+    const start = checkString(vm, this.L, argument)
+    const length = vm.end - start
+    const size = format.size === 0 ? length : format.size
+    if (length < size) vm.argumentError(this.L, argument + 1, "string too short")
+    this.room(size + 1)
+    sink.copy(vm.bytes, start, start + size)
+    if (format.kind === Kind.text) sink.byte(0)
+  }
+
+  // ------------------------------------------------------------------ reading
+
+  private unpack(L: number): number {
+    const { vm, lua, format } = this
+    this.L = L
+    format.begin(L)
+    this.dataAt = checkString(vm, L, 2)
+    this.length = vm.end - this.dataAt
+    this.position = optionalInteger(vm, L, 3, 1)
+    if (this.position === 0) vm.argumentError(L, 3, "offset must be 1 or greater")
+    this.position--
     let count = 0
-    const need = (size: number): void => {
-      if (position < 0 || size > length || position > length - size) {
-        vm.argumentError(L, 2, "data string too short")
-      }
-    }
     while (format.next()) {
-      const { option, isLittle } = format
-      let { size } = format
-      position += format.padding(position)
-      need(size)
+      const { kind, size } = format
+      this.position += format.padding(this.position)
+      this.need(size)
       if (lua.lua_checkstack(L, 2) === 0) vm.error(L, "stack overflow (too many results)")
-      const at = dataAt + position
-      if (INTEGERS.has(option)) {
-        const isSigned = option >= "a"
-        lua.lua_pushnumber(L, integerAt(vm.bytes, at, size, isLittle, isSigned))
-        count++
-      } else if (option === "f" || option === "d") {
-        for (let i = 0; i < size; i++) float.setUint8(i, vm.bytes[at + i]!)
-        lua.lua_pushnumber(L, option === "f" ? float.getFloat32(0, isLittle) : float.getFloat64(0, isLittle))
-        count++
-      } else if (option === "c") {
-        if (size === 0) {
-          if (count === 0 || lua.lua_isnumber(L, -1) === 0) vm.error(L, "format 'c0' needs a previous size")
-          size = unsigned64(lua.lua_tonumber(L, -1))
-          lua.lua_settop(L, -2)
+      if (kind === Kind.control) format.control()
+      else if (kind !== Kind.padding) {
+        if (kind === Kind.characters && size === 0) {
+          this.takeCount(count)
           count--
-          need(size)
         }
-        lua.lua_pushlstring(L, at, size)
+        this.pushValue()
         count++
-      } else if (option === "s") {
-        const end = vm.bytes.subarray(at, dataAt + length).indexOf(0)
-        if (end < 0) vm.error(L, "unfinished string in data")
-        lua.lua_pushlstring(L, at, end)
-        size = end + 1
-        count++
-      } else if (option !== "x") format.control()
-      position += size
+      }
+      this.position += format.size
     }
-    lua.lua_pushnumber(L, position + 1)
+    lua.lua_pushnumber(L, this.position + 1)
     return count + 1
   }
 
-  const size: HostFunction = L => {
-    const format = new Format(vm, L)
-    let position = 0
-    while (format.next()) {
-      position += format.padding(position)
-      if (format.option === "s") vm.argumentError(L, 1, "option 's' has no fixed size")
-      if (format.option === "c" && format.size === 0) vm.argumentError(L, 1, "option 'c0' has no fixed size")
-      if (!/[0-9A-Za-z]/.test(format.option)) format.control()
-      position += format.size
+  private need(size: number): void {
+    const { position, length } = this
+    if (position < 0 || size > length || position > length - size) {
+      this.vm.argumentError(this.L, 2, "data string too short")
     }
-    lua.lua_pushnumber(L, position)
-    return 1
   }
 
-  return { name: "struct", functions: { pack, unpack, size } }
+  /** c0: the number read last, which is taken away, is the size. */
+  private takeCount(count: number): void {
+    const { vm, lua, L } = this
+    if (count === 0 || lua.lua_isnumber(L, -1) === 0) vm.error(L, "format 'c0' needs a previous size")
+    this.format.size = unsigned64(lua.lua_tonumber(L, -1))
+    lua.lua_settop(L, -2)
+    this.need(this.format.size)
+  }
+
+  private pushValue(): void {
+    const { vm, lua, L, format, float } = this
+    const { kind, size, isLittle } = format
+    const at = this.dataAt + this.position
+    if (kind === Kind.integer) {
+      lua.lua_pushnumber(L, integerAt(vm.bytes, at, size, isLittle, format.option >= LOWER_A))
+    } else if (kind === Kind.float) {
+      for (let i = 0; i < size; i++) float.setUint8(i, vm.bytes[at + i]!)
+      lua.lua_pushnumber(L, size === 4 ? float.getFloat32(0, isLittle) : float.getFloat64(0, isLittle))
+    } else if (kind === Kind.characters) lua.lua_pushlstring(L, at, size)
+    else {
+      const length = vm.bytes.subarray(at, this.dataAt + this.length).indexOf(0)
+      if (length < 0) vm.error(L, "unfinished string in data")
+      lua.lua_pushlstring(L, at, length)
+      format.size = length + 1
+    }
+  }
+
+  // ------------------------------------------------------------------ sizes
+
+  private size(L: number): number {
+    const { vm, format } = this
+    format.begin(L)
+    let position = 0
+    while (format.next()) {
+      const { kind, size, option } = format
+      position += format.padding(position)
+      if (kind === Kind.text) vm.argumentError(L, 1, "option 's' has no fixed size")
+      if (kind === Kind.characters && size === 0) vm.argumentError(L, 1, "option 'c0' has no fixed size")
+      if (!/[0-9A-Za-z]/.test(String.fromCharCode(option))) format.control()
+      position += size
+    }
+    this.lua.lua_pushnumber(L, position)
+    return 1
+  }
 }
 
 function putInteger(sink: Sink, value: number, size: number, isLittle: boolean): void {
