@@ -1,5 +1,5 @@
 /** A .wasm file imported `with { type: "file" }`: its path, also inside the executable. */
 declare module "*.wasm" {
   const path: string
-  export default path
+  export = path
 }
