@@ -12,6 +12,7 @@ import { geoSearchCommands } from "./families/geo-search.ts"
 import { hashFieldCommands } from "./families/hash.ts"
 import { hashExpiryCommands } from "./families/hash-expiry.ts"
 import { hashExtendedCommands } from "./families/hash-extended.ts"
+import { hashImportCommands } from "./families/hash-import.ts"
 import { hashReadCommands } from "./families/hash-read.ts"
 import { hyperloglogCommands } from "./families/hyperloglog.ts"
 import { listCommands } from "./families/list.ts"
@@ -57,6 +58,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   hashReadCommands,
   hashExpiryCommands,
   hashExtendedCommands,
+  hashImportCommands,
   listCommands,
   listEditCommands,
   listMoveCommands,

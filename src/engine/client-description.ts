@@ -51,7 +51,8 @@ export function detailsOf(engine: Engine, client: Client): ClientDetails {
 
 /** Memory that a client holds: requests not run yet, replies not sent yet, what subsystems keep. An estimate. */
 export function clientBytes(client: Client, details: ClientDetails): number {
-  return IDLE_CLIENT_BYTES + client.queryBytes + client.pendingBytes + details.queuedBytes + details.bytes
+  const kept = client.fieldsets?.bytes ?? 0
+  return IDLE_CLIENT_BYTES + client.queryBytes + client.pendingBytes + details.queuedBytes + details.bytes + kept
 }
 
 /** @param running the arguments of the command that the client runs right now, if it does */

@@ -52,6 +52,8 @@ export class Client implements CallClient {
   /** What it says was accepted before (an append-only file, a master): limits on requests do not bind it. */
   isObeyed = false
   transport: Transport | undefined
+  /** What a command family keeps for the connection until RESET: lists of fields. */
+  fieldsets: { readonly bytes: number } | undefined
   /** Where the requests wait that it sent while it could not be served. */
   requests: { resume(): void } | undefined
   /** What is sent to it beside replies (the stream of a replica): goes on when the socket has drained. */

@@ -259,6 +259,7 @@ function reset({ reply }: Call, engine: Engine, client: Client): void {
   client.name = ""
   client.noEvict = false
   client.noTouch = false
+  client.fieldsets = undefined
   client.replyMode = ReplyMode.On
   client.setCondition(ClientCondition.Silent | ClientCondition.Special, false)
   client.db = engine.keyspace.databases[0]!

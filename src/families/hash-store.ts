@@ -77,17 +77,17 @@ export class OpenHash {
     return address !== -1 && this.open(call, address)
   }
 
-  /** As `read`, for writing. */
-  write(call: Call): boolean {
+  /** As `read`, for writing; the key is argument `keyAt`. */
+  write(call: Call, keyAt = 1): boolean {
     const { events } = call.keyspace
     const expiredKeys = events.expiredKeys
-    const address = call.writeTyped(1, ValueType.Hash)
+    const address = call.writeTyped(keyAt, ValueType.Hash)
     if (address === -1) return false
     const { values } = call.config
     this.entriesMax = values.hashMaxListpackEntries
     this.valueBytesMax = values.hashMaxListpackValue
     this.placeIsKnown = address === 0 && events.expiredKeys === expiredKeys
-    return this.open(call, address)
+    return this.open(call, address, keyAt)
   }
 
   get exists(): boolean {
@@ -118,14 +118,14 @@ export class OpenHash {
     return expiry === 0 || expiry >= this.liveFrom
   }
 
-  private open(call: Call, address: number): boolean {
+  private open(call: Call, address: number, keyAt = 1): boolean {
     this.saidExpired = false
     const { args, db } = call
     this.call = call
     this.db = db
     this.keyBytes = args.bytes
-    this.keyStart = args.starts[1]!
-    this.keyEnd = args.ends[1]!
+    this.keyStart = args.starts[keyAt]!
+    this.keyEnd = args.ends[keyAt]!
     this.load(address)
     return true
   }
@@ -283,6 +283,32 @@ export class OpenHash {
     let entry = firstPlace(this.at)
     lpSplice(b, this.at, entry, entry, size - LP_EMPTY_BYTES, args.count - 2)
     for (let i = 2; i < args.count; i++) entry = lpWriteEntry(b, entry, bytes, args.starts[i]!, args.ends[i]!)
+  }
+
+  /** `create` with fields from elsewhere; their values are the arguments from `first` on. */
+  createFrom(
+    fields: Uint8Array,
+    starts: readonly number[],
+    ends: readonly number[],
+    args: Arguments,
+    first: number,
+  ): void {
+    const { bytes } = args
+    const count = starts.length
+    let size = LP_EMPTY_BYTES
+    for (let i = 0; i < count; i++) {
+      size += lpEntrySize(fields, starts[i]!, ends[i]!)
+      size += lpEntrySize(bytes, args.starts[first + i]!, args.ends[first + i]!)
+    }
+    this.insertPacked(size)
+    const b = this.bytes
+    lpInit(b, this.at)
+    let entry = firstPlace(this.at)
+    lpSplice(b, this.at, entry, entry, size - LP_EMPTY_BYTES, 2 * count)
+    for (let i = 0; i < count; i++) {
+      entry = lpWriteEntry(b, entry, fields, starts[i]!, ends[i]!)
+      entry = lpWriteEntry(b, entry, bytes, args.starts[first + i]!, args.ends[first + i]!)
+    }
   }
 
   /** Sets a field; an expiry it has goes, unless it is to be kept. True when the field is new. */

@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, expect, test } from "bun:test"
+import { Client } from "../support/client.ts"
+import { Probe } from "./string-probe.ts"
+
+let probe: Probe
+beforeEach(async () => {
+  probe = await Probe.start({ "hash-max-listpack-entries": 4, "hash-max-listpack-value": 10 })
+})
+afterEach(() => probe[Symbol.asyncDispose]())
+const reply = (line: string) => probe.reply(line)
+const all = async (key: string) => Object.fromEntries((await probe.run("HGETALL", key)) as Map<string, string>)
+
+test("makes hashes of prepared fields, packed or not, in place of others", async () => {
+  expect(await reply("HIMPORT PREPARE u name email age")).toBe('"OK"')
+  expect(await reply("HIMPORT SET user:1 u alice a@b 30")).toBe('"OK"')
+  expect(await all("user:1")).toEqual({ name: "alice", email: "a@b", age: "30" })
+  expect(await reply("OBJECT ENCODING user:1")).toBe('"listpack"')
+  expect(await reply("HIMPORT SET user:1 u bob bob@example.com 25")).toBe('"OK"')
+  expect(await all("user:1")).toEqual({ name: "bob", email: "bob@example.com", age: "25" })
+  expect(await reply("OBJECT ENCODING user:1")).toBe('"hashtable"')
+  await reply("HSET old x 1 y 2")
+  await reply("HPEXPIRE old 1000 FIELDS 1 x")
+  await reply("PEXPIRE old 1000")
+  expect(await reply("HIMPORT SET old u a b 1")).toBe('"OK"')
+  expect(await all("old")).toEqual({ name: "a", email: "b", age: "1" })
+  expect(await reply("TTL old")).toBe("-1")
+  await reply("HIMPORT PREPARE u a b c d e")
+  expect(await reply("HIMPORT SET five u 1 2 3 4 5")).toBe('"OK"')
+  expect(await all("five")).toEqual({ a: "1", b: "2", c: "3", d: "4", e: "5" })
+  expect(await reply("HIMPORT PREPARE  ")).toBe('"OK"')
+  expect(await reply("HIMPORT SET empty  v")).toBe('"OK"')
+  expect(await all("empty")).toEqual({ "": "v" })
+  expect(await reply("HIMPORT PREPARE u")).toContain("wrong number of arguments")
+})
+
+test("goes on as the hash, and is told as one", async () => {
+  await reply("HIMPORT PREPARE u a b")
+  expect(await probe.propagated("HIMPORT SET k u 1 2")).toEqual(["HSET k a 1 b 2"])
+  expect(await probe.propagated("HIMPORT SET k u 3 4")).toEqual(["MULTI", "DEL k", "HSET k a 3 b 4", "EXEC"])
+  expect(await probe.propagated("HIMPORT DISCARD u")).toEqual([])
+  await reply("HIMPORT PREPARE u a b")
+  expect(await probe.notified("HIMPORT SET k u 1 2")).toEqual(["hset k"])
+})
+
+test("what is wrong", async () => {
+  await reply("SET str 1")
+  await reply("HIMPORT PREPARE u a b")
+  expect(await reply("HIMPORT SET k none 1 2")).toContain("ERR no such fieldset")
+  expect(await reply("HIMPORT SET k u 1")).toContain("ERR value count does not match")
+  expect(await reply("HIMPORT SET k u 1 2 3")).toContain("ERR value count does not match")
+  expect(await reply("HIMPORT SET str u 1 2")).toContain("WRONGTYPE")
+  expect(await reply("HIMPORT PREPARE v a a b")).toContain("ERR duplicate field name")
+  expect(await reply("HIMPORT SET k v 1 2 3")).toContain("ERR no such fieldset")
+  expect(await reply("HIMPORT FOO")).toContain("unknown subcommand")
+  expect(await reply("EXISTS k")).toBe("0")
+})
+
+test("fieldsets belong to the connection, count as its memory, and go with RESET", async () => {
+  const one = await Client.connect(probe.server.port)
+  const two = await Client.connect(probe.server.port)
+  const memory = async () => Number(/tot-mem=(\d+)/.exec(String(await one.plain("CLIENT", "INFO")))![1])
+  const before = await memory()
+  for (let i = 0; i < 50; i++)
+    expect(await one.plain("HIMPORT", "PREPARE", `f${i}`, "field".repeat(20), "b")).toBe("OK")
+  expect(await memory()).toBeGreaterThan(before + 50 * 100)
+  expect(JSON.stringify(await two.call("HIMPORT", "SET", "k", "f1", "1", "2"))).toContain("no such fieldset")
+  expect(await one.plain("HIMPORT", "DISCARD", "f1")).toBe(1)
+  expect(await one.plain("HIMPORT", "DISCARD", "f1")).toBe(0)
+  expect(await one.plain("HIMPORT", "DISCARDALL")).toBe(49)
+  expect(await one.plain("HIMPORT", "DISCARDALL")).toBe(0)
+  expect(await memory()).toBe(before)
+  await one.plain("HIMPORT", "PREPARE", "f", "a")
+  await one.plain("RESET")
+  expect(JSON.stringify(await one.call("HIMPORT", "SET", "k", "f", "1"))).toContain("no such fieldset")
+  one.close()
+  two.close()
+})
