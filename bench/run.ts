@@ -97,7 +97,10 @@ async function main() {
     const settings = { pipeline, rounds, requests: requests * scale, directives: durable ? everySecond : inMemory }
     report.sections.push({ title, rows: await measureThroughput(candidates, chosen(cases), settings, note, progress) })
   }
-  const common = everyday.filter(({ name }) => ["PING", "SET", "GET", "INCR", "HSET", "LPUSH", "ZADD"].includes(name))
+  const everydayNames = ["PING", "SET", "GET", "INCR", "HSET", "LPUSH", "ZADD"]
+  const common = [...everyday, ...containers].filter(
+    ({ name, audience }) => audience !== undefined || everydayNames.includes(name),
+  )
   const writes = everyday.filter(({ name }) => ["SET", "INCR", "HSET", "LPUSH"].includes(name))
 
   if (parts.includes("pipelined")) await throughput("Pipeline of 32, a million keys", everyday, 32, 800_000)

@@ -7,6 +7,7 @@
  * alternating order, so that both see the same weather; a row holds medians over the rounds.
  */
 
+import { gather } from "./audience.ts"
 import { median } from "./report.ts"
 import { type Candidate, type Client, type Directives, inMemory, type ServerProcess, startServer } from "./servers.ts"
 
@@ -28,6 +29,8 @@ export interface ThroughputCase {
   weight?: number
   /** Runs on an empty server before every measurement; `count` is the number of requests that follow. */
   prepare?: (client: Client, count: number) => Promise<unknown>
+  /** So many clients are subscribed to the channel "news" meanwhile. */
+  audience?: number
 }
 
 const random = "__rand_int__"
@@ -184,6 +187,7 @@ export const containers: ThroughputCase[] = [
     ]),
     weight: 100,
   },
+  { name: "PUBLISH to 100 subscribers", command: ["PUBLISH", "news", value], audience: 100, weight: 20 },
   { name: "EVAL return 1", command: ["EVAL", "return 1", "0"], weight: 3 },
 ]
 
@@ -270,9 +274,13 @@ export async function measureThroughput(
       }
       const count = Math.max(options.pipeline * 4, Math.round(options.requests / (test.weight ?? 1)))
       const cells = servers.map((): Cell[] => [])
-      for (let round = 0; round < options.rounds; round++) {
+      // The first round is not counted: servers run for long, and one of the two compiles its code as it goes.
+      for (let round = -1; round < options.rounds; round++) {
         const order = servers.map((_, i) => (round % 2 === 0 ? i : servers.length - 1 - i))
-        for (const i of order) cells[i]!.push(await measureOnce(servers[i]!, test, count, options.pipeline))
+        for (const i of order) {
+          const cell = await measureOnce(servers[i]!, test, count, options.pipeline)
+          if (round >= 0) cells[i]!.push(cell)
+        }
       }
       const done: ThroughputRow = { test: test.name, pipeline: options.pipeline, cells: {} }
       for (const [i, candidate] of candidates.entries()) {
@@ -303,5 +311,6 @@ async function measureOnce(
   } finally {
     client.close()
   }
+  using _audience = test.audience === undefined ? undefined : await gather(server.port, "news", test.audience)
   return await drive(server, test, count, pipeline)
 }
