@@ -345,7 +345,6 @@ export class FullSyncReceiver {
     this.setLoading(false)
     if (this.isPaused) options.connection.resume()
     options.onLoaded(load.replication, this.payload.isMarked)
-    options.ports.afterReplace()
   }
 
   private loadFailed(error: unknown): void {

@@ -41,6 +41,11 @@ export interface SnapshotLoad {
   readonly replication: ReplicationPoint | undefined
 }
 
+export interface LocalAof extends LocalFile {
+  /** It has been switched on, and its first base is still being made. */
+  readonly isWaiting: boolean
+}
+
 export interface LinkPorts {
   connect: Connect
   /** Begins to decode a snapshot. The data that was there has gone before. */
@@ -53,7 +58,7 @@ export interface LinkPorts {
   /** The port that others reach us at. */
   listeningPort: () => number
   /** The append-only file, while it is on. */
-  local: () => LocalFile | undefined
+  local: () => LocalAof | undefined
   /** Nothing on disk would survive a restart, but for the file of the sync itself. */
   persistsNothing: () => boolean
 }

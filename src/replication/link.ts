@@ -349,6 +349,8 @@ export class MasterLink {
         replicas.openStream()
         this.beginStream({ id: history.id, offset: history.stream.offset, db: point?.db ?? 0 })
         engine.log("notice", "MASTER <-> REPLICA sync: Finished with success")
+        ports.afterReplace()
+        this.synced.note(history.stream.offset)
         if (isStreamed) this.acknowledge()
       },
     })
