@@ -43,6 +43,8 @@ import { replicationInfo, replicationStatistics, syncInfo } from "./replication/
 import { RdbLoad } from "./replication/load.ts"
 import { Replication } from "./replication/replication.ts"
 import { evalCommands } from "./script/eval-commands.ts"
+import { functionCommands } from "./script/function-commands.ts"
+import { standardLibraries } from "./script/lib/standard.ts"
 import { Scripting } from "./script/scripting.ts"
 
 export interface ServerOptions {
@@ -109,6 +111,7 @@ export class Server {
       persistCommands(() => this.persistence),
       aclCommands(() => this.acl),
       evalCommands(() => this.scripting),
+      functionCommands(() => this.scripting),
       replicationCommands(() => this.replication),
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
@@ -146,10 +149,11 @@ export class Server {
     this.scripting = new Scripting(engine, {
       acl: this.acl,
       showToMonitors: (client, command, args) => this.observer.monitors.show(client, command, args),
-      libraries: () => ({}),
+      libraries: standardLibraries,
       memoryBytesMax: () => config.values.luaMemoryLimit,
     })
     this.observer.info.provide("memory", () => this.scripting.info())
+    for (const [name, bytes] of Object.entries(this.scripting.memory())) this.observer.memory.others.set(name, bytes)
     this.observer.info.provide("stats", () => [["evicted_scripts", this.scripting.cache.evicted]])
     this.observer.onResetStatistics.push(() => {
       this.scripting.cache.evicted = 0

@@ -152,7 +152,6 @@ export class Info {
       ["io_threads_active", 0],
     ]
   }
-
 }
 
 function chooseSections(asked: readonly string[]): ReadonlySet<InfoSection> {
@@ -234,6 +233,7 @@ function memory({ memory: use, engine }: Observer): InfoField[] {
   const dataset = Math.max(0, used - overhead)
   const lua = use.other("lua")
   const functions = use.other("functions")
+  const functionsVm = use.other("functions-vm")
   const scripts = use.other("scripts")
   return [
     ["used_memory", used],
@@ -260,9 +260,9 @@ function memory({ memory: use, engine }: Observer): InfoField[] {
     ["number_of_cached_scripts", 0],
     ["number_of_functions", 0],
     ["number_of_libraries", 0],
-    ["used_memory_vm_functions", 0],
-    ["used_memory_vm_total", lua],
-    ["used_memory_vm_total_human", humanBytes(lua)],
+    ["used_memory_vm_functions", functionsVm],
+    ["used_memory_vm_total", lua + functionsVm],
+    ["used_memory_vm_total_human", humanBytes(lua + functionsVm)],
     ["used_memory_functions", functions],
     ["used_memory_scripts", scripts + functions],
     ["used_memory_scripts_human", humanBytes(scripts + functions)],
