@@ -8,8 +8,8 @@
  *          └──__newindex──▶ "Attempt to modify a readonly table"
  *   redis, string, math, … as a script sees them ──__index──▶ the real table; __newindex as above
  *
- * Functions that look behind metatables (rawset, rawget, next, pairs, getmetatable, setmetatable, table.insert,
- * table.remove) know the stand-ins and treat each as the table behind it.
+ * Functions that look behind metatables (rawset, rawget, next, pairs, getmetatable, setmetatable, table.insert) know the
+ * stand-ins and treat each as the table behind it.
  *
  * Functions that call back into Lua are never written in TypeScript, because a script could not be put aside within
  * them (see lua-vm.ts): `pcall` and `load` are Lua, below.
@@ -78,16 +78,19 @@ const BASE_FUNCTIONS = [
  * a blank before it, their first byte is a syntax error.
  */
 const IN_LUA = `
-local pcall, load, type, rawget, byte, error = ...
-local function plain(ok, e, ...)
-  if not ok and type(e) == 'table' then
+local pcall, load, type, rawget, select, byte, error = ...
+local function plain(ok, ...)
+  if ok then return ok, ... end
+  local e = ...
+  if type(e) == 'table' then
     local text = rawget(e, 'err')
     if type(text) == 'string' or type(text) == 'number' then return ok, text end
   end
-  return ok, e, ...
+  return ok, e
 end
-return function(...)
-  return plain(pcall(...))
+return function(f, ...)
+  if f == nil and select('#', ...) == 0 then return false, 'attempt to call a boolean value' end
+  return plain(pcall(f, ...))
 end, function(f, name)
   if type(f) ~= 'function' then
     local got = type(f)
@@ -258,12 +261,12 @@ export class Sandbox {
     const { vm, L } = this
     const code = Buffer.from(IN_LUA)
     if (vm.load(L, code, 0, code.length, "=sandbox") !== LuaStatus.ok) throw new Error(vm.textAt(L, -1))
-    for (const name of ["pcall", "load", "type", "rawget"]) vm.getField(L, GLOBALS, name)
+    for (const name of ["pcall", "load", "type", "rawget", "select"]) vm.getField(L, GLOBALS, name)
     vm.getField(L, GLOBALS, "string")
     vm.getField(L, -1, "byte")
     vm.api.lua_remove(L, -2)
     vm.getField(L, GLOBALS, "error")
-    vm.api.lua_call(L, 6, 2)
+    vm.api.lua_call(L, 7, 2)
     vm.setField(L, Slot.globals, "load")
     vm.setField(L, Slot.globals, "pcall")
   }
@@ -347,13 +350,11 @@ export class Sandbox {
   private pushTable(): void {
     const { vm, L } = this
     vm.getField(L, GLOBALS, "table")
-    for (const name of ["insert", "remove"]) {
-      vm.getField(L, -1, name)
-      const f = vm.cFunctionAt(L, -1)
-      vm.pop(L)
-      vm.pushFunction(L, this.guarded(f))
-      vm.setField(L, -2, name)
-    }
+    vm.getField(L, -1, "insert")
+    const insert = vm.cFunctionAt(L, -1)
+    vm.pop(L)
+    vm.pushFunction(L, this.guarded(insert))
+    vm.setField(L, -2, "insert")
   }
 
   private pushClock(L: number, clock: () => number): number {
