@@ -66,3 +66,31 @@ test("publish and subscribe", async () => {
     subscriber.close()
   }
 })
+
+test("transactions, and blocking pops that wait for a push", async () => {
+  await client.send("MULTI", [])
+  await client.send("SET", ["a", "1"])
+  await client.send("INCR", ["a"])
+  expect(await client.send("EXEC", [])).toEqual(["OK", 2])
+  const blocked = await client.duplicate()
+  try {
+    const popped = blocked.send("BLPOP", ["queue", "10"])
+    await until(async () => /blocked_clients:1\r/.test(await client.send("INFO", ["clients"])), { timeoutMs: 3000 })
+    await client.send("RPUSH", ["queue", "job"])
+    expect(await popped).toEqual(["queue", "job"])
+  } finally {
+    blocked.close()
+  }
+})
+
+test("comes back after the server has closed the connection", async () => {
+  const other = await client.duplicate()
+  try {
+    const id = await other.send("CLIENT", ["ID"])
+    await client.send("CLIENT", ["KILL", "ID", String(id)])
+    await until(async () => (await other.send("CLIENT", ["ID"]).catch(() => id)) !== id, { timeoutMs: 5000 })
+    expect(await other.set("k", "v")).toBe("OK")
+  } finally {
+    other.close()
+  }
+})

@@ -113,11 +113,54 @@ describe.each([3, 2] as const)("node-redis with RESP%d", RESP => {
     expect({ ...(await popped) }).toEqual({ key: "queue", element: "job" } as never)
   })
 
+  test("comes back after the server has closed the connection, subscriptions and all", async () => {
+    const subscriber = await another()
+    const received: string[] = []
+    await subscriber.subscribe("news", message => received.push(message))
+    const before = complaints.length
+    await client.sendCommand(["CLIENT", "KILL", "TYPE", "pubsub"])
+    await until(async () => (await client.publish("news", "again")) === 1, { timeoutMs: 5000 })
+    await until(() => received.includes("again"))
+    // The client tells of the lost connection; nothing else went wrong.
+    expect(complaints.splice(before).every(({ message }) => /closed|ECONNRESET/i.test(message))).toBe(true)
+  })
+
   test("scan iterators see every key once", async () => {
     await client.mSet(Array.from({ length: 1000 }, (_, i) => [`key:${i}`, String(i)] as [string, string]))
     const seen: string[] = []
     for await (const keys of client.scanIterator({ MATCH: "key:*", COUNT: 100 })) seen.push(...keys)
     expect(seen.length).toBe(1000)
     expect(new Set(seen).size).toBe(1000)
+  })
+})
+
+describe("node-redis with a cache of its own", () => {
+  test("reads come from the cache until another client changes, expires or flushes the key", async () => {
+    const open = (clientSideCache?: { ttl: number; maxEntries: number }) =>
+      createClient({ RESP: 3, clientSideCache, socket: { port: server.port, host: "127.0.0.1" } })
+    const cached = await open({ ttl: 0, maxEntries: 0 }).connect()
+    const other = await open().connect()
+    const hits = () => cached.clientSideCache!.stats().hitCount
+    /** What the client reads, once it has taken notice of a change. */
+    const reads = (value: string | null) => until(async () => (await cached.get("k")) === value, { timeoutMs: 3000 })
+    try {
+      await other.flushAll()
+      await other.set("k", "1")
+      expect(await cached.get("k")).toBe("1")
+      const before = hits()
+      for (let i = 0; i < 10; i++) expect(await cached.get("k")).toBe("1")
+      expect(hits()).toBe(before + 10)
+      await other.set("k", "2")
+      await reads("2")
+      await other.expireAt("k", 1)
+      await reads(null)
+      await other.hSet("h", "f", "v")
+      expect({ ...(await cached.hGetAll("h")) }).toEqual({ f: "v" })
+      await other.flushAll()
+      await until(async () => Object.keys(await cached.hGetAll("h")).length === 0, { timeoutMs: 3000 })
+    } finally {
+      cached.destroy()
+      other.destroy()
+    }
   })
 })
