@@ -1,6 +1,6 @@
 /**
  * Which keyspace notifications are sent, as bits, and their letters in `notify-keyspace-events`.
- * K and E choose the channels, the others the classes of event; A stands for all classes except m (misses) and n (new).
+ * K and E choose the channels (S, T, I and V those that name fields of hashes), the others the classes of event; A stands for all classes except m (misses) and n (new).
  */
 
 export const NOTIFY_KEYSPACE = 1 << 0
@@ -17,6 +17,10 @@ export const NOTIFY_STREAM = 1 << 10
 export const NOTIFY_KEY_MISS = 1 << 11
 export const NOTIFY_MODULE = 1 << 13
 export const NOTIFY_NEW = 1 << 14
+export const NOTIFY_SUBKEYSPACE = 1 << 15
+export const NOTIFY_SUBKEYEVENT = 1 << 16
+export const NOTIFY_SUBKEYSPACEITEM = 1 << 17
+export const NOTIFY_SUBKEYSPACEEVENT = 1 << 18
 
 export const NOTIFY_ALL =
   NOTIFY_GENERIC |
@@ -48,6 +52,10 @@ const OTHERS: readonly (readonly [string, number])[] = [
   ["K", NOTIFY_KEYSPACE],
   ["E", NOTIFY_KEYEVENT],
   ["m", NOTIFY_KEY_MISS],
+  ["S", NOTIFY_SUBKEYSPACE],
+  ["T", NOTIFY_SUBKEYEVENT],
+  ["I", NOTIFY_SUBKEYSPACEITEM],
+  ["V", NOTIFY_SUBKEYSPACEEVENT],
 ]
 const BITS = new Map<string, number>([["A", NOTIFY_ALL], ...CLASSES, ...OTHERS])
 

@@ -1,6 +1,6 @@
 /** Publish and subscribe: the commands, the gate for subscribed RESP2 clients, and keyspace notifications. */
 
-import { bytesOf, latin1Bytes } from "../bytes/compare.ts"
+import { bytesOf, latin1, latin1Bytes } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { unknownSubcommandOrArity } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
@@ -43,6 +43,27 @@ export function publishNotifications(engine: Engine): void {
     const prefix = (kind: string): Uint8Array => latin1Bytes(`__${kind}@${db.index}__:`)
     if ((flags & Notify.Keyspace) !== 0) pubsub.publish(join(prefix("keyspace"), name), bytesOf(event))
     if ((flags & Notify.Keyevent) !== 0) pubsub.publish(join(prefix("keyevent"), bytesOf(event)), name)
+  }
+  publishFields(engine)
+}
+
+/** Publishes which fields of a hash an event was about. Fields stand in payloads with their lengths, as they may hold anything. */
+function publishFields(engine: Engine): void {
+  const { keyspace, pubsub } = engine
+  keyspace.events.onFields = (event, db, key, start, end, fields) => {
+    const flags = keyspace.events.notifyFlags
+    const name = latin1(key, start, end)
+    const names = fields.map(field => latin1(field))
+    const list = names.map(field => `${field.length}:${field}`).join()
+    const publish = (kind: string, rest: string, payload: string): void => {
+      pubsub.publish(latin1Bytes(`__${kind}@${db.index}__:${rest}`), latin1Bytes(payload))
+    }
+    if ((flags & Notify.Subkeyspace) !== 0) publish("subkeyspace", name, `${event}|${list}`)
+    if ((flags & Notify.Subkeyevent) !== 0) publish("subkeyevent", event, `${end - start}:${name}|${list}`)
+    if ((flags & Notify.Subkeyspaceitem) !== 0 && !name.includes("\n")) {
+      for (const field of names) publish("subkeyspaceitem", `${name}\n${field}`, event)
+    }
+    if ((flags & Notify.Subkeyspaceevent) !== 0) publish("subkeyspaceevent", `${event}|${name}`, list)
   }
 }
 

@@ -10,6 +10,7 @@ import { invalidExpire, NOT_INTEGER } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { hash } from "./hash-store.ts"
+import { tellFieldList } from "./hash-subkeys.ts"
 
 /** The latest time a field can expire at, in ms: 46 bits, as Redis has it. */
 const TIME_MAX = 2 ** 46 - 1
@@ -233,6 +234,7 @@ function expireFields(call: Call, unitMs: number, baseMs: number): void {
     return
   }
   call.changed(1, Notify.Hash, "hexpire")
+  tellFieldList(call, "hexpire", changedFields)
   call.keyspace.events.dirty += changedFields.length - 1
   propagateExpiry(call, time, condition, changedFields)
 }
@@ -272,6 +274,7 @@ export function tellExpiredNow(call: Call, fields: readonly number[]): void {
   hash.forgetExpiryIfNone()
   keyspace.events.expiredFields += fields.length
   call.changed(1, Notify.Hash, "hdel")
+  tellFieldList(call, "hdel", fields)
   keyspace.events.dirty += fields.length - 1
   if (emptied) keyspace.events.notify(Notify.Generic, "del", db, bytes, starts[1]!, ends[1]!)
   for (const i of fields) {
@@ -301,7 +304,7 @@ function hpersist(call: Call): void {
     return
   }
   const { bytes, starts, ends } = args
-  let persisted = 0
+  changedFields.length = 0
   reply.array(args.count - 4)
   for (let i = 4; i < args.count; i++) {
     if (!hash.findStored(bytes, starts[i]!, ends[i]!)) reply.integer(NO_FIELD)
@@ -311,15 +314,16 @@ function hpersist(call: Call): void {
       else if (!hash.isLive(expiry)) reply.integer(NO_FIELD)
       else {
         hash.setExpiry(0)
-        persisted++
+        changedFields.push(i)
         reply.integer(DONE)
       }
     }
   }
-  if (persisted === 0) return
+  if (changedFields.length === 0) return
   hash.settle()
   hash.forgetExpiryIfNone()
   call.changed(1, Notify.Hash, "hpersist")
+  tellFieldList(call, "hpersist", changedFields)
 }
 
 // ---- asking ---------------------------------------------------------------------------------------------------------

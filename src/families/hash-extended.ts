@@ -7,6 +7,7 @@ import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { checkFields, expiryTime, propagateExpiry, tellExpiredNow } from "./hash-expiry.ts"
 import { hash } from "./hash-store.ts"
+import { tellFieldList, tellFields } from "./hash-subkeys.ts"
 
 const ONE_EXPIRY = "ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified"
 const ONE_FIELD_CONDITION = "ERR Only one of FXX or FNX arguments can be specified"
@@ -83,6 +84,7 @@ function hgetdel(call: Call): void {
   const emptied = hash.removeIfEmpty()
   hash.forgetExpiryIfNone()
   call.changed(1, Notify.Hash, "hdel")
+  tellFieldList(call, "hdel", changedFields)
   call.keyspace.events.dirty += changedFields.length - 1
   if (emptied) call.keyspace.events.notify(Notify.Generic, "del", db, bytes, starts[1]!, ends[1]!)
   const effect = call.propagation
@@ -128,6 +130,7 @@ function hgetex(call: Call): void {
   else {
     hash.settle()
     call.changed(1, Notify.Hash, "hexpire")
+    tellFieldList(call, "hexpire", changedFields)
     call.keyspace.events.dirty += changedFields.length - 1
     propagateExpiry(call, time, 0, changedFields)
   }
@@ -138,6 +141,7 @@ function tellPersisted(call: Call): void {
   hash.settle()
   hash.forgetExpiryIfNone()
   call.changed(1, Notify.Hash, "hpersist")
+  tellFieldList(call, "hpersist", changedFields)
   call.keyspace.events.dirty += changedFields.length - 1
   const effect = call.propagation.effect(call.db, 4 + changedFields.length).word("HPERSIST")
   effect.arg(bytes, starts[1]!, ends[1]!).word("FIELDS").number(changedFields.length)
@@ -197,10 +201,14 @@ function hsetex(call: Call): void {
   }
   if (!isPast) hash.settle()
   call.changed(1, Notify.Hash, "hset")
+  tellFields(call, "hset", first, count, 2)
   keyspace.events.dirty += pairs - 1
   if (isPast) tellExpiredNow(call, changedFields)
   else {
-    if (hasTime) keyspace.events.notify(Notify.Hash, "hexpire", call.db, bytes, starts[1]!, ends[1]!)
+    if (hasTime) {
+      keyspace.events.notify(Notify.Hash, "hexpire", call.db, bytes, starts[1]!, ends[1]!)
+      tellFields(call, "hexpire", first, count, 2)
+    }
     propagateSet(call, options)
   }
   reply.integer(1)

@@ -11,6 +11,7 @@ import type { Call } from "../command/context.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { hash } from "./hash-store.ts"
+import { tellForeignFields } from "./hash-subkeys.ts"
 
 const SET_KEY = 2
 const SET_NAME = 3
@@ -187,6 +188,7 @@ function set(call: Call): void {
     hash.settle()
   }
   call.changed(SET_KEY, Notify.Hash, "hset")
+  tellForeignFields(call, SET_KEY, "hset", () => starts.map((start, i) => fields.slice(start, ends[i]!)))
   keyspace.events.dirty += count - 1
   propagate(call, fieldset, replaces)
   reply.ok()

@@ -11,7 +11,7 @@
  * `exists` tells. Until then it still counts in `size`, as in Redis.
  */
 
-import { copyBytes, equalBytes } from "../bytes/compare.ts"
+import { copyBytes, copyOf, equalBytes } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
@@ -203,6 +203,9 @@ export class OpenHash {
     const emptied = this.removeIfEmpty()
     db.modified(keyBytes, keyStart, keyEnd)
     if (!this.saidExpired) events.notify(Notify.Hash, "hexpired", db, keyBytes, keyStart, keyEnd)
+    if ((events.notifyFlags & Notify.Subkeys) !== 0) {
+      events.notifyFields("hexpired", db, keyBytes, keyStart, keyEnd, [copyOf(bytes, start, end)])
+    }
     this.saidExpired = true
     if (emptied) events.notify(Notify.Generic, "del", db, keyBytes, keyStart, keyEnd)
   }

@@ -7,6 +7,7 @@ import { NOT_FLOAT, NOT_INTEGER, OVERFLOW, wrongArity } from "../command/errors.
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
 import { hash, hasTwinFields } from "./hash-store.ts"
+import { tellFieldList, tellFields } from "./hash-subkeys.ts"
 
 const NOT_FINITE = "ERR value is NaN or Infinity"
 const NOT_FINITE_SUM = "ERR increment would produce NaN or Infinity"
@@ -189,6 +190,7 @@ function setPairs(call: Call): number {
     hash.settle()
   }
   call.changed(1, Notify.Hash, "hset")
+  tellFields(call, "hset", 2, count, 2)
   call.keyspace.events.dirty += pairs - 1
   return created
 }
@@ -213,6 +215,7 @@ function hsetnx(call: Call): void {
   hash.set(bytes, starts[2]!, ends[2]!, bytes, starts[3]!, ends[3]!, false)
   hash.settle()
   call.changed(1, Notify.Hash, "hset")
+  tellFields(call, "hset", 2, 3)
   call.reply.integer(1)
 }
 
@@ -251,21 +254,27 @@ function hdel(call: Call): void {
   if (!hash.write(call)) return
   const { bytes, starts, ends, count } = call.args
   let deleted = 0
+  deletedFields.length = 0
   for (let i = 2; i < count && hash.size > 0; i++) {
     if (!hash.findStored(bytes, starts[i]!, ends[i]!)) continue
     hash.remove()
+    deletedFields.push(i)
     deleted++
   }
   if (deleted > 0) tellDeleted(call, deleted)
   call.reply.integer(deleted)
 }
 
+/** Argument numbers of the fields that the running HDEL has deleted. */
+const deletedFields: number[] = []
+
 /** After `deleted` fields were removed: the hash goes with the last one. */
-export function tellDeleted(call: Call, deleted: number): void {
+function tellDeleted(call: Call, deleted: number): void {
   const emptied = hash.removeIfEmpty()
   hash.forgetExpiryIfNone()
   const { db, args, keyspace } = call
   call.changed(1, Notify.Hash, "hdel")
+  tellFieldList(call, "hdel", deletedFields)
   keyspace.events.dirty += deleted - 1
   if (emptied) keyspace.events.notify(Notify.Generic, "del", db, args.bytes, args.starts[1]!, args.ends[1]!)
 }
@@ -300,6 +309,7 @@ function hincrby(call: Call): void {
   if (isPacked && typeof sum === "number") hash.setPackedInteger(sum)
   else setNumber(call, writeInt64(numberText, 0, sum))
   call.changed(1, Notify.Hash, "hincrby")
+  tellFields(call, "hincrby", 2, 3)
   reply.int64(sum)
 }
 
@@ -343,6 +353,7 @@ function hincrbyfloat(call: Call): void {
   for (let i = 0; i < text.length; i++) numberText[i] = text.charCodeAt(i)
   setNumber(call, text.length)
   call.changed(1, Notify.Hash, "hincrbyfloat")
+  tellFields(call, "hincrbyfloat", 2, 3)
   const { bytes, starts, ends } = args
   const effect = call.propagation.effect(call.db, 4).word("HSET").arg(bytes, starts[1]!, ends[1]!)
   effect.arg(bytes, starts[2]!, ends[2]!).arg(numberText, 0, text.length)

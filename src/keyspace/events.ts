@@ -22,6 +22,15 @@ export const Notify = {
   Loaded: 4096,
   Module: 8192,
   New: 16384,
+  /** Channels about fields of hashes. */
+  Subkeyspace: 1 << 15,
+  Subkeyevent: 1 << 16,
+  Subkeyspaceitem: 1 << 17,
+  Subkeyspaceevent: 1 << 18,
+  /** Any of the four. */
+  Subkeys: 15 << 15,
+  /** Every class of event. */
+  Classes: 0x7ffc,
 } as const
 
 export class KeyspaceEvents {
@@ -74,6 +83,32 @@ export class KeyspaceEvents {
     memberEnd: number,
     type: number,
   ) => void = nothing
+
+  /** An event was about these fields of the hash under a key. */
+  onFields: (
+    event: string,
+    db: Database,
+    key: Uint8Array,
+    start: number,
+    end: number,
+    fields: readonly Uint8Array[],
+  ) => void = nothing
+
+  /** Tells which fields of a hash an event was about, if that is wanted: with no class of event chosen, it is of all. */
+  notifyFields(
+    event: string,
+    db: Database,
+    key: Uint8Array,
+    start: number,
+    end: number,
+    fields: readonly Uint8Array[],
+  ): void {
+    const { notifyFlags } = this
+    if ((notifyFlags & Notify.Subkeys) === 0 || fields.length === 0) return
+    if ((notifyFlags & Notify.Hash) !== 0 || (notifyFlags & Notify.Classes) === 0) {
+      this.onFields(event, db, key, start, end, fields)
+    }
+  }
 
   /** Publishes a keyspace notification if its class is enabled. */
   notify(flag: number, event: string, db: Database, key: Uint8Array, start: number, end: number): void {

@@ -55,6 +55,8 @@ export class FieldExpiry {
   private readonly text = new Uint8Array(24)
   /** Fields that this slice may still remove. */
   private left = 0
+  /** Fields that have just expired, while somebody wants to know which. */
+  private expired: Uint8Array[] = []
   private atDb = 0
   private atEntry = 0
   /** Keys found due and not looked at yet, the earliest last. */
@@ -199,6 +201,7 @@ export class FieldExpiry {
     const removed = events.expiredFields - before
     this.left -= removed
     if (removed > 0) this.tell(db, key, start, end, type, empty ? address : 0)
+    this.tellFields(db, key, start, end)
     return empty ? 0 : next
   }
 
@@ -223,8 +226,10 @@ export class FieldExpiry {
       table.readKey(element)
       const { keyBytes, keyStart, keyEnd } = table
       events.expiredFields++
-      if (type === ValueType.Hash) events.onFieldExpired(db, key, start, end, keyBytes, keyStart, keyEnd)
-      else events.onMemberExpired(db, key, start, end, keyBytes, keyStart, keyEnd, type)
+      if (type === ValueType.Hash) {
+        events.onFieldExpired(db, key, start, end, keyBytes, keyStart, keyEnd)
+        this.noteExpired(keyBytes, keyStart, keyEnd)
+      } else events.onMemberExpired(db, key, start, end, keyBytes, keyStart, keyEnd, type)
       if (value instanceof ZsetTable) {
         value.remove(element, keyBytes, keyStart, keyEnd, readIndexScore(table, element))
       } else table.remove(element)
@@ -257,9 +262,16 @@ export class FieldExpiry {
       due++
       events.expiredFields++
       lpRead(b, field, this.entry)
+      let text = b
+      let textStart = this.entry.start
+      let textEnd = this.entry.end
       if (this.entry.isInt) {
-        events.onFieldExpired(db, key, start, end, this.text, 0, lpCopyValue(b, field, this.text, 0))
-      } else events.onFieldExpired(db, key, start, end, b, this.entry.start, this.entry.end)
+        text = this.text
+        textStart = 0
+        textEnd = lpCopyValue(b, field, text, 0)
+      }
+      events.onFieldExpired(db, key, start, end, text, textStart, textEnd)
+      this.noteExpired(text, textStart, textEnd)
       field = lpEntryEnd(b, cell)
     }
     if (due === 0) return next
@@ -270,6 +282,18 @@ export class FieldExpiry {
     const total = lpSplice(keys.valueBytes, keys.valueStart, from, from + cut, 0, -3 * due)
     keys.resizeValue(owned, total)
     return next
+  }
+
+  /** Keeps an expired field for `tellFields`, if somebody wants to know. */
+  private noteExpired(bytes: Uint8Array, start: number, end: number): void {
+    if ((this.keyspace.events.notifyFlags & Notify.Subkeys) !== 0) this.expired.push(copyOf(bytes, start, end))
+  }
+
+  private tellFields(db: Database, key: Uint8Array, start: number, end: number): void {
+    if (this.expired.length === 0) return
+    const { expired } = this
+    this.expired = []
+    this.keyspace.events.notifyFields("hexpired", db, key, start, end, expired)
   }
 
   /** Says that fields or members expired; removes the record at `emptyAddress` if it is not 0. */
