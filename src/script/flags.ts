@@ -69,7 +69,8 @@ export function readShebang(source: Uint8Array, start = 0, end = source.length):
   let flags = 0
   for (const word of words.slice(1)) {
     if (!word.startsWith("flags=")) return `ERR Unknown lua shebang option: ${word}`
-    for (const name of word.slice("flags=".length).split(",")) {
+    const names = word.slice("flags=".length)
+    for (const name of names === "" ? [] : names.split(",")) {
       const bit = scriptFlag(name)
       if (bit === 0) return `ERR Unexpected flag in script shebang: ${name}`
       flags |= bit
