@@ -7,7 +7,7 @@
  * Redis 7.4.
  *
  * Everything is read through views, live or frozen. With frozen views the generator may be left alone for as long as the
- * snapshot lasts; with live ones it has to be run to its end at once. It pauses after about PIECE_BYTES of work, also in the
+ * snapshot lasts; with live ones it has to be run to its end at once. It pauses after about `stepBytes` of work, also in the
  * middle of a value.
  */
 
@@ -189,14 +189,14 @@ function* setElements(writer: RdbWriter, bytes: Uint8Array, start: number): Gene
   const count = lpLength(bytes, start)
   writer.size(count)
   let at = lpFirst(bytes, start)
-  let pauseAt = writer.totalBytes + PIECE_BYTES
+  let pauseAt = writer.totalBytes + writer.stepBytes
   for (let i = 0; i < count; i++) {
     lpRead(bytes, at, entry)
     if (entry.isInt) writer.string(integerText, 0, lpCopyValue(bytes, at, integerText, 0))
     else writer.string(bytes, entry.start, entry.end)
     at = entry.entryEnd
     if (writer.totalBytes < pauseAt) continue
-    pauseAt = writer.totalBytes + PIECE_BYTES
+    pauseAt = writer.totalBytes + writer.stepBytes
     yield
   }
 }
@@ -213,7 +213,7 @@ function earliestOfTriplets(bytes: Uint8Array, start: number): number {
 
 // ---------------------------------------------------------------------------------------------- containers
 
-/** Writes a large value, without its type. Pauses about every PIECE_BYTES. */
+/** Writes a large value, without its type. Pauses about every `stepBytes`. */
 export function* container(writer: RdbWriter, view: ContainerView): Generator<void, void> {
   switch (view.type) {
     case RdbType.Hash:
@@ -278,7 +278,7 @@ function* records(writer: RdbWriter, map: MapView, withValues: boolean, earliest
         else yield* writer.longString(map.valueBytes, valueStart, valueEnd)
         work += Math.min(valueEnd - valueStart, PIECE_BYTES)
       }
-      if (work < PIECE_BYTES) continue
+      if (work < writer.stepBytes) continue
       work = 0
       yield
     }
@@ -294,7 +294,7 @@ function* listNodes(writer: RdbWriter, list: ListView): Generator<void, void> {
     work += walk.end - walk.start
     if (isShort(walk.start, walk.end)) writer.string(walk.bytes, walk.start, walk.end)
     else yield* writer.longString(walk.bytes, walk.start, walk.end)
-    if (work < PIECE_BYTES) continue
+    if (work < writer.stepBytes) continue
     work = 0
     yield
   }
@@ -309,7 +309,7 @@ function* scored(writer: RdbWriter, tree: ScoreTreeView): Generator<void, void> 
     writer.string(cursor.bytes, cursor.start, cursor.end)
     writer.double(cursor.score)
     work += ELEMENT_WORK + cursor.end - cursor.start
-    if (work < PIECE_BYTES) continue
+    if (work < writer.stepBytes) continue
     work = 0
     yield
   }
@@ -338,7 +338,7 @@ function* streamLog(writer: RdbWriter, log: StreamView): Generator<void, void> {
     if (isShort(walk.start, walk.end)) writer.string(walk.bytes, walk.start, walk.end)
     else yield* writer.longString(walk.bytes, walk.start, walk.end)
     work += walk.end - walk.start
-    if (work < PIECE_BYTES) continue
+    if (work < writer.stepBytes) continue
     work = 0
     yield
   }

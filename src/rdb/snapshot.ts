@@ -26,7 +26,7 @@ import type { FrozenMap } from "../structs/byte-map.ts"
 import { ContainerView, container, isShort, longPacked, packed, readRecord, typeOfPacked } from "./encode-value.ts"
 import { writeExtras } from "./extras.ts"
 import { Opcode, VERSION_7_0, VERSION_7_4 } from "./format.ts"
-import { PIECE_BYTES, type RdbWriter } from "./writer.ts"
+import type { RdbWriter } from "./writer.ts"
 
 const RECORD_WORK = 128
 const RECORDS_PER_SCAN = 128
@@ -139,7 +139,7 @@ function* database(
 ): Generator<void, void> {
   const addresses: number[] = []
   let cursor = 0
-  let pauseAt = writer.totalBytes + PIECE_BYTES
+  let pauseAt = writer.totalBytes + writer.stepBytes
   let records = 0
   do {
     addresses.length = 0
@@ -170,7 +170,7 @@ function* database(
       progress.keys++
       records++
       if (writer.totalBytes + records * RECORD_WORK < pauseAt) continue
-      pauseAt = writer.totalBytes + PIECE_BYTES
+      pauseAt = writer.totalBytes + writer.stepBytes
       records = 0
       yield
     }

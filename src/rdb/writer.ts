@@ -35,6 +35,8 @@ export interface RdbWriterOptions {
   checksum?: boolean
   /** Bytes the buffer begins with. */
   capacity?: number
+  /** Bytes of work between two pauses of an encoder. */
+  stepBytes?: number
 }
 
 export class RdbWriter {
@@ -46,12 +48,14 @@ export class RdbWriter {
   readonly checksum = new Crc64()
   readonly compresses: boolean
   readonly hasChecksum: boolean
+  readonly stepBytes: number
   private readonly capacity: number
 
   constructor(options: RdbWriterOptions = {}) {
     this.compresses = options.compress ?? true
     this.hasChecksum = options.checksum ?? true
     this.capacity = options.capacity ?? INITIAL_BYTES
+    this.stepBytes = options.stepBytes ?? PIECE_BYTES
     this.bytes = uncleared(this.capacity)
   }
 
