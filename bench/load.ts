@@ -17,6 +17,7 @@ const datasets = {
   expiring: () => ["SET", "exp:%", "x", "PXAT", process.argv[5] ?? ""],
   hashes: () => ["HSET", "hash:%", ...["a", "b", "c", "d", "e"].flatMap(f => [`field-${f}`, "value-%"])],
   list: () => ["RPUSH", "big", "element:%"],
+  stream: () => ["XADD", "big", "*", "field", "value:%"],
   set: () => ["SADD", "big", "member:%"],
   hash: () => ["HSET", "big", "field:%", "value:%"],
   zset: () => ["ZADD", "big", "1@", "member:%"],

@@ -1,6 +1,6 @@
 /**
  * Memory: resident bytes of the whole process after a data set was loaded into a fresh server, once it has come to
- * rest. The empty server's share is not subtracted: it is memory somebody pays for.
+ * rest. The empty server's share is memory somebody pays for, and not subtracted; what the data added is told beside it.
  */
 import { type Dataset, load } from "./load.ts"
 import { type Candidate, inMemory, type ServerProcess, startServer } from "./servers.ts"
@@ -30,6 +30,7 @@ export function memoryCases(mode: "quick" | "default" | "full"): MemoryCase[] {
     { label: "one sorted set of 1M members", dataset: "zset", count: million },
     { label: "one hash of 1M fields", dataset: "hash", count: million },
     { label: "one list of 1M elements", dataset: "list", count: million },
+    { label: "one stream of 1M entries", dataset: "stream", count: million },
   ]
   if (mode === "full") cases.push({ label: "10M strings (16 + 32 bytes)", dataset: "strings", count: 10 * million })
   return cases

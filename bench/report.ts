@@ -61,13 +61,14 @@ function throughputTable(rows: readonly ThroughputRow[]): string {
 function memoryTable(rows: readonly MemoryRow[]): string {
   const mebibytes = (bytes: number | undefined) => (bytes === undefined ? "–" : thousands(bytes / 2 ** 20))
   return table(
-    ["data set", "redis MiB", "bundis MiB", "ratio", "empty MiB, redis / bundis"],
-    rows.map(({ dataset, residentBytes: { redis, bundis }, emptyBytes }) => [
+    ["data set", "redis MiB", "bundis MiB", "ratio", "empty MiB, redis / bundis", "ratio of the growth"],
+    rows.map(({ dataset, residentBytes: { redis, bundis }, emptyBytes: empty }) => [
       dataset,
       mebibytes(redis),
       mebibytes(bundis),
       ratio(bundis, redis),
-      `${mebibytes(emptyBytes.redis)} / ${mebibytes(emptyBytes.bundis)}`,
+      `${mebibytes(empty.redis)} / ${mebibytes(empty.bundis)}`,
+      ratio((bundis ?? 0) - (empty.bundis ?? 0), (redis ?? 0) - (empty.redis ?? 0)),
     ]),
   )
 }
