@@ -157,7 +157,7 @@ export const PERCENTILES: Kind<readonly number[]> = {
 
 /** Letters of notify-flags.ts. */
 export const NOTIFY_FLAGS: Kind<number> = {
-  label: 'letters of K E g $ l s h z x e t d m n A, or ""',
+  label: 'letters of K E S T I V g $ l s h z x e t d m n A, or ""',
   takesList: false,
   parse: args => {
     if (args.length !== 1) return new Refusal("wrong number of arguments")

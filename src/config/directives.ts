@@ -489,8 +489,30 @@ export const SECTIONS = {
     directive("lua-enable-deprecated-api", YES_NO, false, "Offer deprecated functions to scripts.", {
       flags: ["immutable", "hidden", "inert"],
     }),
-    directive("slowlog-log-slower-than", count(-1, LONG_MAX), 10000, "Microseconds that make a command slow; -1 none."),
-    directive("slowlog-max-len", SIZE, 128, "Entries of the slow log."),
+    directive(
+      "slowlog-log-slower-than",
+      count(-1, LONG_MAX),
+      10000,
+      "Microseconds that make a command slow; -1 none.",
+      {
+        alias: "commandlog-execution-slower-than",
+      },
+    ),
+    directive("slowlog-max-len", SIZE, 128, "Entries of the slow log.", { alias: "commandlog-slow-execution-max-len" }),
+    directive(
+      "commandlog-request-larger-than",
+      count(-1, LONG_MAX),
+      1048576,
+      "Bytes of a request that COMMANDLOG notes; -1 none.",
+    ),
+    directive(
+      "commandlog-reply-larger-than",
+      count(-1, LONG_MAX),
+      1048576,
+      "Bytes of a reply that COMMANDLOG notes; -1 none.",
+    ),
+    directive("commandlog-large-request-max-len", SIZE, 128, "Entries of the log of large requests."),
+    directive("commandlog-large-reply-max-len", SIZE, 128, "Entries of the log of large replies."),
     directive("latency-monitor-threshold", SIZE, 0, "Milliseconds that LATENCY records; 0 nothing."),
     directive("latency-tracking", YES_NO, true, "Record the latency of each command."),
     directive(

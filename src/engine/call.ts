@@ -24,6 +24,16 @@ export class Caller {
   private untimed = 0
   /** True when every command must be timed: the slow log or somebody else wants to know. */
   timesAll = false
+  /** Requests and replies of so many bytes are worth a word to `onLarge`. */
+  requestBytesMax = Number.POSITIVE_INFINITY
+  replyBytesMax = Number.POSITIVE_INFINITY
+  onLarge: (
+    client: Client,
+    command: RegisteredCommand,
+    args: Arguments,
+    requestBytes: number,
+    replyBytes: number,
+  ) => void = () => {}
   /** Where replies go: the output, or a script that reads them itself. */
   writer: ReplyWriter
   /** The running command has counted the error it replies with. */
@@ -77,9 +87,23 @@ export class Caller {
       propagator.close((command.flagBits & Flag.TouchesArbitraryKeys) !== 0)
       this.depth--
     }
+    if (reply.at - replyAt >= this.replyBytesMax || args.frameEnd - args.frameStart >= this.requestBytesMax) {
+      if (this.depth === 0) this.noteLarge(client, command, args, reply.at - replyAt, retrying)
+    }
     if (!retrying) command.calls++
     if (timed) this.account(client, command, args, startedAt, retrying)
     if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) this.noteError(command, reply, replyAt)
+  }
+
+  private noteLarge(
+    client: Client,
+    command: RegisteredCommand,
+    args: Arguments,
+    replyBytes: number,
+    retrying: boolean,
+  ): void {
+    const requestBytes = retrying || args.frameStart < 0 ? 0 : args.frameEnd - args.frameStart
+    this.onLarge(client, command, args, requestBytes, replyBytes)
   }
 
   private noteError(command: RegisteredCommand, reply: ReplyWriter, replyAt: number): void {

@@ -1,6 +1,7 @@
 /** All commands of this room. */
 
 import type { CommandSpec } from "../command/spec.ts"
+import { commandLogCommands } from "./command-log.ts"
 import { configCommands } from "./config-commands.ts"
 import { debugCommands } from "./debug.ts"
 import { infoCommands } from "./info.ts"
@@ -15,6 +16,7 @@ export function observeCommands(of: () => Observer): readonly CommandSpec[] {
     ...infoCommands(of),
     ...configCommands(of),
     ...slowlogCommands(() => of().slowlog),
+    ...commandLogCommands(of),
     ...latencyCommands(of),
     ...memoryCommands(of),
     ...monitorCommands(of),

@@ -13,7 +13,7 @@ import { LatencyMonitor } from "./latency.ts"
 import { MemoryUse } from "./memory-use.ts"
 import { Monitors } from "./monitor.ts"
 import { Rate } from "./rates.ts"
-import { SlowLog } from "./slowlog.ts"
+import { LARGE_REPLY, LARGE_REQUEST, SlowLog } from "./slowlog.ts"
 
 /** What lies beside the engine; the composition root fills in what exists. */
 export interface ObserverPorts {
@@ -42,6 +42,8 @@ export class Observer {
   readonly ports: ObserverPorts = {}
   readonly info: Info
   readonly slowlog: SlowLog
+  readonly largeRequests: SlowLog
+  readonly largeReplies: SlowLog
   readonly latency: LatencyMonitor
   readonly monitors: Monitors
   readonly memory: MemoryUse
@@ -64,6 +66,8 @@ export class Observer {
   constructor(engine: Engine) {
     this.engine = engine
     this.slowlog = new SlowLog(engine)
+    this.largeRequests = new SlowLog(engine, LARGE_REQUEST)
+    this.largeReplies = new SlowLog(engine, LARGE_REPLY)
     this.latency = new LatencyMonitor(engine)
     this.monitors = new Monitors(engine, () => this.adaptTiming())
     this.memory = new MemoryUse(engine)
@@ -96,6 +100,26 @@ export class Observer {
       this.adaptTiming()
       return undefined
     })
+    const adaptSizes = (): undefined => {
+      this.largeRequests.trim()
+      this.largeReplies.trim()
+      engine.caller.requestBytesMax = this.largeRequests.threshold
+      engine.caller.replyBytesMax = this.largeReplies.threshold
+    }
+    config.onChangeOfAny(
+      [
+        "commandlog-request-larger-than",
+        "commandlog-reply-larger-than",
+        "commandlog-large-request-max-len",
+        "commandlog-large-reply-max-len",
+      ],
+      adaptSizes,
+    )
+    adaptSizes()
+    engine.caller.onLarge = (client, command, args, requestBytes, replyBytes) => {
+      if (requestBytes >= engine.caller.requestBytesMax) this.largeRequests.note(client, command, args, requestBytes)
+      if (replyBytes >= engine.caller.replyBytesMax) this.largeReplies.note(client, command, args, replyBytes)
+    }
     engine.onTickEnd.push(() => {
       this.commandsPerTickMax = Math.max(this.commandsPerTickMax, engine.commandsProcessed - this.commandsAtTickEnd)
       this.commandsAtTickEnd = engine.commandsProcessed

@@ -1,10 +1,14 @@
-/** SLOWLOG: the last commands that took longer than `slowlog-log-slower-than` microseconds. */
+/**
+ * SLOWLOG: the last commands that took longer than `slowlog-log-slower-than` microseconds. The same object also keeps the
+ * logs of large requests and replies, which COMMANDLOG shows.
+ */
 
 import type { Call } from "../command/context.ts"
 import { unknownSubcommandOrArity } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
+import type { ConfigValues } from "../config/config.ts"
 import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Arguments } from "../resp/arguments.ts"
@@ -29,14 +33,43 @@ interface SlowEntry {
   clientName: string
 }
 
+/** What a log is about: time in microseconds, or bytes. */
+export interface LogLimits {
+  /** From where on a command is noted, -1 for never, and how many entries are kept. */
+  readonly threshold: (values: ConfigValues) => number
+  readonly entriesMax: (values: ConfigValues) => number
+}
+
+export const SLOW: LogLimits = {
+  threshold: values => values.slowlogLogSlowerThan,
+  entriesMax: values => values.slowlogMaxLen,
+}
+export const LARGE_REQUEST: LogLimits = {
+  threshold: values => values.commandlogRequestLargerThan,
+  entriesMax: values => values.commandlogLargeRequestMaxLen,
+}
+export const LARGE_REPLY: LogLimits = {
+  threshold: values => values.commandlogReplyLargerThan,
+  entriesMax: values => values.commandlogLargeReplyMaxLen,
+}
+
 export class SlowLog {
   private readonly engine: Engine
+  private readonly limits: LogLimits
   /** Newest last. */
   private entries: SlowEntry[] = []
   private nextId = 0
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, limits = SLOW) {
     this.engine = engine
+    this.limits = limits
+  }
+
+  /** From where on a command is noted; Infinity when none is. */
+  get threshold(): number {
+    const { values } = this.engine.config
+    const threshold = this.limits.threshold(values)
+    return threshold < 0 || this.limits.entriesMax(values) === 0 ? Number.POSITIVE_INFINITY : threshold
   }
 
   get length(): number {
@@ -49,9 +82,9 @@ export class SlowLog {
     return threshold >= 0 && threshold < FAST_MICROS && this.engine.config.values.slowlogMaxLen > 0
   }
 
+  /** `micros`: the time, or whatever the log is about. */
   note(client: Client, command: RegisteredCommand, args: Arguments, micros: number): void {
-    const { slowlogLogSlowerThan, slowlogMaxLen } = this.engine.config.values
-    if (slowlogLogSlowerThan < 0 || micros < slowlogLogSlowerThan || slowlogMaxLen === 0) return
+    if (micros < this.threshold) return
     if ((command.flagBits & Flag.SkipSlowlog) !== 0) return
     this.entries.push({
       id: this.nextId++,
@@ -64,9 +97,9 @@ export class SlowLog {
     this.trim()
   }
 
-  /** Adapts to a smaller slowlog-max-len. */
+  /** Adapts to a smaller number of entries. */
   trim(): void {
-    const surplus = this.entries.length - this.engine.config.values.slowlogMaxLen
+    const surplus = this.entries.length - this.limits.entriesMax(this.engine.config.values)
     if (surplus > 0) this.entries.splice(0, surplus)
   }
 
