@@ -3,9 +3,11 @@
  * Valkey 8, with what those servers said was in them.
  */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
-import { readFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.ts"
+import { CommandWriter } from "../../src/resp/command-writer.ts"
+import { TempDir } from "../support/temp-dir.ts"
 import { readFile, saveFile } from "./files.ts"
 
 interface ExpectedValue {
@@ -151,6 +153,39 @@ for (const name of ["redis-7.0.15", "redis-8.0-m01", "valkey-8"]) {
     })
   })
 }
+
+describe("an append-only directory", () => {
+  for (const name of ["redis-7.0.15", "redis-8.0-m01", "valkey-8"]) {
+    test(`of ${name}`, async () => {
+      await using dir = new TempDir()
+      const aof = dir.join("appendonlydir")
+      mkdirSync(aof)
+      writeFileSync(join(aof, "appendonly.aof.2.base.rdb"), load(`${name}.rdb`))
+      const commands = [
+        ["SELECT", "0"],
+        ["SET", "after:rewrite", "1"],
+        ["INCR", "after:rewrite"],
+      ]
+      const writer = new CommandWriter()
+      for (const words of commands) {
+        writer.begin(words.length)
+        for (const word of words) writer.word(word)
+      }
+      writeFileSync(join(aof, "appendonly.aof.2.incr.aof"), writer.bytes.subarray(0, writer.at))
+      writeFileSync(
+        join(aof, "appendonly.aof.manifest"),
+        "file appendonly.aof.2.base.rdb seq 2 type b\nfile appendonly.aof.2.incr.aof seq 2 type i\n",
+      )
+      await using other = await createServer({
+        clock,
+        config: { appendonly: "yes", appendfilename: "appendonly.aof", dir: dir.path },
+      })
+      expect(await ask(other, "GET", "after:rewrite")).toBe("2")
+      await ask(other, "DEL", "after:rewrite")
+      await compareAll(other, name, true)
+    })
+  }
+})
 
 describe("with other limits", () => {
   test("values take the form that the limits ask for", async () => {
