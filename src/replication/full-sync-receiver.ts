@@ -113,10 +113,10 @@ export class FullSyncReceiver {
     return replDisklessLoad === "on-empty-db" && isEmpty ? "memory" : "disk"
   }
 
-  /** Bytes of the master; returns how many belong to the snapshot. */
+  /** Bytes of the master; returns how many belong to the snapshot: none any more once it is there. */
   receive(chunk: Uint8Array): number {
     this.heardAt = this.engine.clock.wall()
-    if (this.payload.state === "done") return chunk.length
+    if (this.payload.state === "done") return 0
     const used = this.payload.push(chunk)
     if (this.over) return chunk.length
     const { reason, state } = this.payload as PayloadReader

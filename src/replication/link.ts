@@ -53,6 +53,8 @@ export interface LinkOptions {
 
 const LF = 10
 const LINE_BYTES_MAX = 1024
+/** More of the stream than this is not read while the snapshot before it is being loaded. */
+const EARLY_BYTES_MAX = 1024 * 1024
 
 export class MasterLink {
   state: LinkState = "none"
@@ -76,6 +78,9 @@ export class MasterLink {
   private line = ""
   /** What to do with the answers to come, in order. */
   private expected: ((line: string) => void)[] = []
+  /** What came of the stream while the snapshot was being loaded. */
+  private early: Uint8Array[] = []
+  private earlyBytes = 0
   private isOldMaster = false
   private discardsCache = false
   private readonly synced: SyncedOffset
@@ -131,6 +136,8 @@ export class MasterLink {
     this.receiver = undefined
     this.expected = []
     this.line = ""
+    this.early = []
+    this.earlyBytes = 0
     receiver?.abort()
     connection?.close()
   }
@@ -351,6 +358,7 @@ export class MasterLink {
         engine.log("notice", "MASTER <-> REPLICA sync: Finished with success")
         ports.afterReplace()
         this.synced.note(history.stream.offset)
+        this.takeEarly()
         if (isStreamed) this.acknowledge()
       },
     })
@@ -456,9 +464,31 @@ export class MasterLink {
         this.applier.receive(at === 0 ? chunk : chunk.subarray(at))
         return
       }
-      if (this.receiver !== undefined) at += this.receiver.receive(chunk.subarray(at))
-      else at = this.readLine(chunk, at)
+      if (this.receiver === undefined) at = this.readLine(chunk, at)
+      else {
+        const used = this.receiver.receive(chunk.subarray(at))
+        at += used
+        if (used > 0) continue
+        this.keepForLater(chunk.subarray(at))
+        return
+      }
     }
+  }
+
+  /** The stream goes on while the snapshot is still being loaded. */
+  private keepForLater(bytes: Uint8Array): void {
+    if (this.receiver === undefined) return
+    this.early.push(new Uint8Array(bytes))
+    this.earlyBytes += bytes.length
+    if (this.earlyBytes > EARLY_BYTES_MAX) this.connection?.pause()
+  }
+
+  private takeEarly(): void {
+    const { connection, early } = this
+    this.early = []
+    if (this.earlyBytes > EARLY_BYTES_MAX) connection?.resume()
+    this.earlyBytes = 0
+    for (const bytes of early) this.applier?.receive(bytes)
   }
 
   private readLine(chunk: Uint8Array, at: number): number {
