@@ -26,6 +26,8 @@ export class Caller {
   timesAll = false
   /** Requests and replies of so many bytes are worth a word to `onLarge`. */
   requestBytesMax = Number.POSITIVE_INFINITY
+  /** Bytes that the command now told to `onTimed` has replied. */
+  lastReplyBytes = 0
   replyBytesMax = Number.POSITIVE_INFINITY
   onLarge: (
     client: Client,
@@ -91,7 +93,10 @@ export class Caller {
       if (this.depth === 0) this.noteLarge(client, command, args, reply.at - replyAt, retrying)
     }
     if (!retrying) command.calls++
-    if (timed) this.account(client, command, args, startedAt, retrying)
+    if (timed) {
+      this.lastReplyBytes = reply.at - replyAt
+      this.account(client, command, args, startedAt, retrying)
+    }
     if (reply.at > replyAt && reply.bytes[replyAt] === ERROR_BYTE) this.noteError(command, reply, replyAt)
   }
 

@@ -4,6 +4,7 @@ import type { CommandSpec } from "../command/spec.ts"
 import { commandLogCommands } from "./command-log.ts"
 import { configCommands } from "./config-commands.ts"
 import { debugCommands } from "./debug.ts"
+import { hotKeyCommands } from "./hot-keys.ts"
 import { infoCommands } from "./info.ts"
 import { latencyCommands } from "./latency.ts"
 import { memoryCommands } from "./memory.ts"
@@ -17,6 +18,7 @@ export function observeCommands(of: () => Observer): readonly CommandSpec[] {
     ...configCommands(of),
     ...slowlogCommands(() => of().slowlog),
     ...commandLogCommands(of),
+    ...hotKeyCommands(() => of().hotKeys),
     ...latencyCommands(of),
     ...memoryCommands(of),
     ...monitorCommands(of),

@@ -8,6 +8,7 @@ import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { Histogram } from "./histogram.ts"
+import { HotKeys } from "./hot-keys.ts"
 import { Info } from "./info.ts"
 import { LatencyMonitor } from "./latency.ts"
 import { MemoryUse } from "./memory-use.ts"
@@ -44,6 +45,7 @@ export class Observer {
   readonly slowlog: SlowLog
   readonly largeRequests: SlowLog
   readonly largeReplies: SlowLog
+  readonly hotKeys: HotKeys
   readonly latency: LatencyMonitor
   readonly monitors: Monitors
   readonly memory: MemoryUse
@@ -68,6 +70,7 @@ export class Observer {
     this.slowlog = new SlowLog(engine)
     this.largeRequests = new SlowLog(engine, LARGE_REQUEST)
     this.largeReplies = new SlowLog(engine, LARGE_REPLY)
+    this.hotKeys = new HotKeys(engine, () => this.adaptTiming())
     this.latency = new LatencyMonitor(engine)
     this.monitors = new Monitors(engine, () => this.adaptTiming())
     this.memory = new MemoryUse(engine)
@@ -147,6 +150,7 @@ export class Observer {
     const often = engine.config.values.maxmemory > 0 && engine.clients.size <= OFTEN_SAMPLED_CLIENTS_MAX
     if (this.samples++ % SAMPLES_PER_SECOND === 0 || often) this.memory.sampleClients()
     this.memory.notePeak()
+    this.hotKeys.check()
     this.cronMicros += engine.clock.monotonicMicros() - micros
   }
 
@@ -184,7 +188,7 @@ export class Observer {
   }
 
   private adaptTiming(): void {
-    this.engine.caller.timesAll = this.slowlog.timesAll || this.monitors.size > 0
+    this.engine.caller.timesAll = this.slowlog.timesAll || this.monitors.size > 0 || this.hotKeys.isActive
   }
 
   private noteTimed(
@@ -194,6 +198,7 @@ export class Observer {
     micros: number,
     retrying: boolean,
   ): void {
+    if (this.hotKeys.isActive) this.hotKeys.note(client, command, args, micros, retrying)
     if (this.monitors.size > 0 && !retrying) this.monitors.feed(client, command, args)
     this.longestMicros = Math.max(this.longestMicros, micros)
     if (this.engine.config.values.latencyTracking && (!client.blocked || retrying)) {
