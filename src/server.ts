@@ -265,6 +265,8 @@ export class Server {
       this.stop()
       throw error
     }
+    const { loadedPoint } = this.persistence
+    if (loadedPoint !== undefined) this.replication.adopt(loadedPoint)
     this.replication.start()
   }
 

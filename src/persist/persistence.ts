@@ -12,7 +12,7 @@ import { Flag } from "../command/registry.ts"
 import type { Client } from "../engine/client.ts"
 import { reportedVersion } from "../engine/connection-commands.ts"
 import { type Engine, EngineCondition, type ShutdownOptions } from "../engine/engine.ts"
-import type { SnapshotEncoder } from "../engine/snapshots.ts"
+import type { ReplicationPoint, SnapshotEncoder } from "../engine/snapshots.ts"
 import { RdbError } from "../rdb/format.ts"
 import { LoadReport } from "../rdb/load.ts"
 import type { Arguments } from "../resp/arguments.ts"
@@ -64,6 +64,8 @@ export class Persistence {
   loadedKeys = 0
   /** Of the last RDB file: keys left out because their time was up, and keys stored. */
   expiredAtLoad = 0
+  /** Where replication stood, as the snapshot file says that was loaded. */
+  loadedPoint: ReplicationPoint | undefined
   storedAtLoad = 0
 
   private readonly engine: Engine
@@ -507,7 +509,8 @@ export class Persistence {
     const pace = new Pace()
     let keys = 0
     const settings = {
-      keepExpired: isBase,
+      // On a replica the master deletes them.
+      keepExpired: isBase || engine.config.values.replicaof !== undefined,
       replaces,
       onFunction: (source: Uint8Array) => engine.snapshots.libraries.load(source, replaces),
       onProgress: () => {
@@ -535,6 +538,7 @@ export class Persistence {
       "notice",
       `Done loading RDB, keys loaded: ${report.keys}, keys expired: ${report.expired}, empty keys skipped: ${report.empty}.`,
     )
+    if (!isBase) this.loadedPoint = pointOf(aux)
     this.expiredAtLoad = report.expired
     this.storedAtLoad = report.keys
     return report.bytes
@@ -659,6 +663,13 @@ class Pace {
     this.micros = 0
     return micros
   }
+}
+
+function pointOf(aux: ReadonlyMap<string, string>): ReplicationPoint | undefined {
+  const id = aux.get("repl-id")
+  const offset = Number(aux.get("repl-offset") ?? Number.NaN)
+  const db = Number(aux.get("repl-stream-db") ?? Number.NaN)
+  return id === undefined || !Number.isInteger(offset) || !Number.isInteger(db) ? undefined : { id, offset, db }
 }
 
 function faultOf(path: string, error: unknown, isBase: boolean): string {
