@@ -27,6 +27,7 @@ const CHUNK_NAME = "@user_function"
 /** What `redis` has while a library is loaded, beside register_function. */
 const LOAD_API = ["log", "LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING", "REDIS_VERSION", "REDIS_VERSION_NUM"]
 const GC_COLLECT = 2
+const COLLECTIONS = 4
 
 export class Functions implements FunctionLibraries {
   libraries = new Libraries()
@@ -35,6 +36,8 @@ export class Functions implements FunctionLibraries {
   private generation = -1
   /** The registry's reference to what is global while a library is loaded. */
   private loadGlobals = 0
+  /** The registry's reference to the table of all functions, in which LibraryFunction.ref is an index. */
+  private store = 0
   /** The library whose code is running, and when that must be over (monotonic microseconds). */
   private loading: Library | undefined
   private loadingUntil = 0
@@ -95,7 +98,8 @@ export class Functions implements FunctionLibraries {
   replaceAll(libraries: Libraries): void {
     const old = this.libraries
     this.libraries = libraries
-    for (const library of old.all()) this.forget(library)
+    if (libraries.functionCount > 0) for (const library of old.all()) this.forget(library)
+    else if (this.isReady && this.host.running === undefined) this.makeStore(this.sandbox!)
     this.collect()
   }
 
@@ -103,13 +107,16 @@ export class Functions implements FunctionLibraries {
   forget(library: Library): void {
     if (!this.isReady || this.host.running !== undefined) return
     const { L, vm } = this.sandbox!
-    for (const { ref } of library.functions.values()) vm.api.luaL_unref(L, REGISTRY, ref)
+    vm.api.lua_rawgeti(L, REGISTRY, this.store)
+    for (const { ref } of library.functions.values()) vm.api.luaL_unref(L, -1, ref)
+    vm.pop(L)
   }
 
   private collect(): void {
     if (!this.isReady || this.host.running !== undefined) return
     const { vm, L } = this.sandbox!
-    vm.api.lua_gc(L, GC_COLLECT, 0)
+    // Tables of the interpreter shrink by half at each collection.
+    for (let i = 0; i < COLLECTIONS; i++) vm.api.lua_gc(L, GC_COLLECT, 0)
   }
 
   /** Bytes of the interpreter's memory that functions take. */
@@ -124,7 +131,9 @@ export class Functions implements FunctionLibraries {
     const { vm } = sandbox
     const script = { name: f.name, flags: f.flags, isFunction: true }
     this.host.run(call, script, sandbox, readsOnly, L => {
-      vm.api.lua_rawgeti(L, REGISTRY, f.ref)
+      vm.api.lua_rawgeti(L, REGISTRY, this.store)
+      vm.api.lua_rawgeti(L, -1, f.ref)
+      vm.api.lua_remove(L, -2)
       this.pushArguments(vm, L, call, 3, 3 + keys)
       this.pushArguments(vm, L, call, 3 + keys, call.args.count)
       return 2
@@ -150,10 +159,20 @@ export class Functions implements FunctionLibraries {
   private ready(): Sandbox {
     if (this.isReady) return this.sandbox!
     this.sandbox = this.host.createSandbox()
+    this.store = 0
     this.generation = this.host.generation
     this.makeLoadGlobals(this.sandbox)
+    this.makeStore(this.sandbox)
     for (const library of this.libraries.all()) this.loadAgain(library)
     return this.sandbox
+  }
+
+  /** A new table for functions; what was in the old one is collected. */
+  private makeStore({ vm, L }: Sandbox): void {
+    const old = this.store
+    vm.api.lua_createtable(L, 0, 0)
+    this.store = vm.api.luaL_ref(L, REGISTRY)
+    if (old !== 0) vm.api.luaL_unref(L, REGISTRY, old)
   }
 
   private loadAgain(library: Library): void {
@@ -266,10 +285,12 @@ export class Functions implements FunctionLibraries {
     const count = vm.api.lua_gettop(L)
     if (count < 1 || count > 2) this.raise(L, "wrong number of arguments to redis.register_function")
     const given = count === 1 ? this.readNamed(vm, L) : this.readPositional(vm, L)
-    const ref = vm.api.luaL_ref(L, REGISTRY)
+    vm.api.lua_rawgeti(L, REGISTRY, this.store)
+    vm.api.lua_insert(L, -2)
+    const ref = vm.api.luaL_ref(L, -2)
     const fault = loading.register(given.name, given.description, given.flags, ref)
     if (fault !== undefined) {
-      vm.api.luaL_unref(L, REGISTRY, ref)
+      vm.api.luaL_unref(L, -1, ref)
       this.raise(L, fault)
     }
     return 0
