@@ -82,6 +82,8 @@ export class DecodedValue {
     this.isEmpty = true
     this.object = undefined
     this.bytes = NO_BYTES
+    this.start = 0
+    this.end = 0
   }
 
   /** More is going to be read before it is stored. */
