@@ -195,6 +195,7 @@ export class Server {
       pause: () => new Promise(resolve => setImmediate(resolve)),
     })
     this.observer.info.provide("persistence", () => this.persistence.info())
+    this.observer.info.provide("stats", () => this.persistence.statistics())
     this.observer.info.provide("clients", () => waitingInfo(engine))
     this.observer.info.provide("stats", () => [
       ["pubsub_channels", engine.pubsub.channels.size],

@@ -223,7 +223,7 @@ export class AppendOnlyFile implements Sink {
   private removeTemporaries(): void {
     const { storage } = this.options
     for (const name of storage.list(this.directory)) {
-      if (/^temp-(rewriteaof-|.*\.incr$)|\.tmp-\d+$/.test(name)) storage.remove(`${this.directory}/${name}`)
+      if (/^temp-(rewriteaof-|.*\.incr$)|\.tmp-[\d-]+$/.test(name)) storage.remove(`${this.directory}/${name}`)
     }
   }
 
@@ -250,8 +250,7 @@ export class AppendOnlyFile implements Sink {
     log("notice", `Creating AOF incr file ${next.name} on background rewrite`)
     this.options.storage.close(this.openEmpty(this.path(next)))
     this.incrementSeq = next.seq
-    const manifest = { ...this.manifest, increments: [...this.manifest.increments, next] }
-    await this.replaceManifest(manifest)
+    await this.replaceManifest(manifest => ({ ...manifest, increments: [...manifest.increments, next] }))
     this.prepared = next
   }
 
@@ -322,7 +321,7 @@ export class AppendOnlyFile implements Sink {
    */
   async adoptBase(temporary: string, suffix: "rdb" | "aof", size: number): Promise<void> {
     const { storage, filename, log } = this.options
-    const { manifest, current, fd } = this
+    const { current, fd } = this
     const base = nextBase(this.baseSeq, filename, suffix)
     const adopted = this.isWaiting ? nextIncrement(this.usedIncrementSeq(), filename) : current
     renameOver(storage, temporary, this.path(base))
@@ -330,12 +329,14 @@ export class AppendOnlyFile implements Sink {
     if (adopted !== current) storage.rename(this.temporaryPath, this.path(adopted!))
     try {
       await later(done => storage.syncDirectoryLater(this.directory, done))
-      const outdated = manifest.increments.filter(file => file !== adopted).reverse()
-      const history = [...outdated, ...(manifest.base === undefined ? [] : [manifest.base])]
-      await this.replaceManifest({
-        base,
-        increments: adopted === undefined ? [] : [adopted],
-        history: [...history.map(file => ({ ...file, type: "h" as const })), ...manifest.history],
+      await this.replaceManifest(manifest => {
+        const outdated = manifest.increments.filter(file => file !== adopted).reverse()
+        const history = [...outdated, ...(manifest.base === undefined ? [] : [manifest.base])]
+        return {
+          base,
+          increments: adopted === undefined ? [] : [adopted],
+          history: [...history.map(file => ({ ...file, type: "h" as const })), ...manifest.history],
+        }
       })
     } catch (error) {
       if (adopted !== current && this.fd === fd) storage.rename(this.path(adopted!), this.temporaryPath)
@@ -367,14 +368,16 @@ export class AppendOnlyFile implements Sink {
     // A file that is listed and gone does no harm; one that is there and not listed would stay for ever.
     await Promise.allSettled(history.map(file => later(done => storage.removeLater(this.path(file), done))))
     try {
-      const rest = this.manifest.history.filter(file => !history.includes(file))
-      await this.replaceManifest({ ...this.manifest, history: rest })
+      await this.replaceManifest(manifest => ({
+        ...manifest,
+        history: manifest.history.filter(file => !history.includes(file)),
+      }))
     } catch (error) {
       log("warning", `The history of the AOF cannot be forgotten: ${reasonOf(error)}`)
     }
   }
 
-  /** The same with the manifest first and at once. */
+  /** The same with the manifest first and at once; not while a rewrite runs. */
   forgetHistory(): void {
     const { storage } = this.options
     const { history } = this.manifest
@@ -391,8 +394,13 @@ export class AppendOnlyFile implements Sink {
     log("notice", `Removing the temp incr aof file temp-${this.options.filename}.incr in the background`)
     this.backlog.length = 0
     this.backlogBytes = 0
-    storage.truncateOpen(this.fd, 0)
-    this.size = 0
+    try {
+      storage.truncateOpen(this.fd, 0)
+      this.size = 0
+    } catch (error) {
+      // It only takes up room until the next attempt empties it.
+      log("warning", `The temp incr aof file cannot be emptied: ${reasonOf(error)}`)
+    }
   }
 
   // ---------------------------------------------------------------------------------------------- writing
@@ -583,8 +591,15 @@ export class AppendOnlyFile implements Sink {
     replaceFile(this.options.storage, this.manifestPath, formatManifest(this.manifest))
   }
 
-  private async replaceManifest(manifest: AofManifest): Promise<void> {
-    await replaceFileLater(this.options.storage, this.manifestPath, formatManifest(manifest))
-    this.manifest = manifest
+  /** Replaces the manifest, after all replacements that are under way: what it is replaced by follows from what is there then. */
+  private replaceManifest(change: (manifest: AofManifest) => AofManifest): Promise<void> {
+    const replacement = this.replacements.then(async () => {
+      const manifest = change(this.manifest)
+      await replaceFileLater(this.options.storage, this.manifestPath, formatManifest(manifest))
+      this.manifest = manifest
+    })
+    this.replacements = replacement.catch(() => {})
+    return replacement
   }
+  private replacements: Promise<void> = Promise.resolve()
 }

@@ -205,6 +205,15 @@ export class Persistence {
     return fields
   }
 
+  /** Its part of INFO stats: what a fork is to Redis, a freeze is here. */
+  statistics(): [name: string, value: number][] {
+    const { count, lastFreezeMicros } = this.engine.snapshots
+    return [
+      ["latest_fork_usec", lastFreezeMicros],
+      ["total_forks", count],
+    ]
+  }
+
   /** Ten times a second. */
   tick(): void {
     if (!this.hasStarted || this.isActive) return
@@ -450,7 +459,9 @@ export class Persistence {
       let before = 0
       for (const file of files) {
         const fileStarted = engine.clock.monotonicMicros()
-        yield* this.loadAofFile(file, before, file === files.at(-1))
+        // Behind a file that was torn there may be an increment that had been prepared, and had nothing in it yet.
+        const isLast = files.slice(files.indexOf(file) + 1).every(later => storage.size(aof.path(later)) === 0)
+        yield* this.loadAofFile(file, before, isLast)
         before += storage.size(aof.path(file))
         const label = file === aof.manifest.base ? "base" : "incr"
         engine.log("notice", `DB loaded from ${label} file ${file.name}: ${this.secondsSince(fileStarted)} seconds`)

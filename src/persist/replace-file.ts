@@ -6,7 +6,9 @@
 import { dirname } from "node:path"
 import type { Done, Storage } from "./storage.ts"
 
-const temporaryOf = (path: string) => `${path}.tmp-${process.pid}`
+let count = 0
+/** A name that nobody else uses at the same time. */
+const temporaryOf = (path: string) => `${path}.tmp-${process.pid}-${++count}`
 
 export function replaceFile(storage: Storage, path: string, text: string): void {
   const temporary = temporaryOf(path)

@@ -23,6 +23,9 @@ import { reasonOf, type Storage } from "./storage.ts"
 const FAILURES_MAX = 3
 const DELAY_MINUTES_MAX = 60
 
+/** A first rewrite that failed is tried again after this. */
+const RETRY_MS = 1000
+
 const CANCELLED = new Error("the rewrite is not wanted any more")
 
 export interface RewriteOptions {
@@ -48,6 +51,8 @@ export class Rewrites {
   private startedAtMs = 0
   private snapshot: Snapshot | undefined
   private file: SnapshotFile | undefined
+  /** A scheduled one that is tried again does not begin before. */
+  private retryAtMs = 0
   private delayMinutes = 0
   private delayedUntilMs = 0
 
@@ -69,6 +74,7 @@ export class Rewrites {
     this.busy = true
     this.cancelled = false
     this.scheduled = false
+    this.retryAtMs = 0
     this.count++
     this.startedAtMs = engine.clock.wall()
     engine.log("notice", "Background append only file rewriting started")
@@ -97,7 +103,7 @@ export class Rewrites {
   tick(): void {
     if (this.busy) return
     if (this.scheduled) {
-      this.begin()
+      if (this.options.engine.clock.wall() >= this.retryAtMs) this.begin()
       return
     }
     const { aof, engine } = this.options
@@ -197,5 +203,6 @@ export class Rewrites {
     if (!aof.isWaiting) return
     aof.dropTemporary()
     this.scheduled = true
+    this.retryAtMs = error === CANCELLED ? 0 : engine.clock.wall() + RETRY_MS
   }
 }
