@@ -131,11 +131,9 @@ export class Dispatcher {
     const at = engine.output.writer.at
     if (command !== undefined) command.rejectedCalls++
     engine.onRejected(client, command, error)
-    engine.output.writer.error(
-      (client.conditions & ClientCondition.InTransaction) === 0
-        ? error
-        : engine.onRefusedInTransaction(client, command, error),
-    )
+    // EXEC is about a transaction even where there is none.
+    const isAboutTransaction = (client.conditions & ClientCondition.InTransaction) !== 0 || command?.fullName === "exec"
+    engine.output.writer.error(isAboutTransaction ? engine.onRefusedInTransaction(client, command, error) : error)
     engine.countError(at)
   }
 }

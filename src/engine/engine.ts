@@ -117,7 +117,7 @@ export class Engine {
   afterCommand: (client: Client, command: RegisteredCommand, args: Arguments) => void = nothing
   /** A command was turned away before it ran. */
   onRejected: (client: Client, command: RegisteredCommand | undefined, error: string) => void = nothing
-  /** A command of a transaction was turned away; returns the error to reply. */
+  /** A command of a transaction, or EXEC, was turned away; returns the error to reply. */
   onRefusedInTransaction: (client: Client, command: RegisteredCommand | undefined, error: string) => string = (
     _client,
     _command,

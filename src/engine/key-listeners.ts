@@ -12,7 +12,7 @@ export interface KeyListener {
   readonly interested: boolean
   /** A key has changed, or is gone. The bytes are borrowed. */
   modified(db: Database, key: Uint8Array, start: number, end: number): void
-  /** All keys of a database are about to go. */
+  /** All keys of a database are about to go; told without regard to `interested`. */
   flushed(db: Database): void
   /** Two databases have exchanged their contents. */
   swapped(a: Database, b: Database): void
@@ -28,7 +28,7 @@ export class KeyListeners {
       for (const listener of this.listeners) if (listener.interested) listener.modified(db, key, start, end)
     }
     events.onFlushed = db => {
-      for (const listener of this.listeners) if (listener.interested) listener.flushed(db)
+      for (const listener of this.listeners) listener.flushed(db)
     }
     events.onSwapped = (a, b) => {
       for (const listener of this.listeners) if (listener.interested) listener.swapped(a, b)

@@ -1,6 +1,6 @@
 /** CLIENT TRACKING, CACHING, GETREDIR and TRACKINGINFO: subcommands of CLIENT. */
 
-import { shown } from "../bytes/compare.ts"
+import { latin1Bytes, shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { NOT_INTEGER, SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -148,8 +148,8 @@ function faultOf(options: Options, now: TrackingState | undefined): string | und
 function overlapOf(prefixes: readonly string[], now: TrackingState | undefined): string | undefined {
   const overlap = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a)
   for (const [i, prefix] of prefixes.entries()) {
-    for (const existing of now?.prefixes ?? []) {
-      if (existing === prefix || !overlap(existing, prefix)) continue
+    for (const existing of [...(now?.prefixes ?? [])].sort()) {
+      if (!overlap(existing, prefix)) continue
       return (
         `ERR Prefix '${shown(prefix)}' overlaps with an existing prefix '${shown(existing)}'. Prefixes for a single client must not ` +
         "overlap."
@@ -168,7 +168,7 @@ function overlapOf(prefixes: readonly string[], now: TrackingState | undefined):
 
 function caching({ args, reply }: Call, _engine: Engine, client: Client): void {
   const state = client.tracking
-  if (state === undefined || state.mode === "all") {
+  if (state === undefined) {
     reply.error(
       "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled",
     )
@@ -202,7 +202,7 @@ function trackingInfo({ reply }: Call, _engine: Engine, client: Client): void {
   reply.bulkText("redirect")
   reply.integer(state?.redirect ?? -1)
   reply.bulkText("prefixes")
-  const prefixes = [...(state?.prefixes ?? [])]
+  const prefixes = [...(state?.prefixes ?? [])].sort().map(latin1Bytes)
   reply.array(prefixes.length)
-  for (const prefix of prefixes) reply.bulkText(prefix)
+  for (const prefix of prefixes) reply.bulk(prefix, 0, prefix.length)
 }

@@ -56,6 +56,9 @@ export class Tracking implements KeyListener {
   private readonly encoder = new ReplyWriter()
   /** Remembered (key, client) pairs. */
   itemCount = 0
+  /** The command of the last flush, and how often it had been called by then. */
+  private flushedBy: RegisteredCommand | undefined
+  private flushedAt = 0
 
   constructor(engine: Engine) {
     this.engine = engine
@@ -113,7 +116,7 @@ export class Tracking implements KeyListener {
     this.tracking.add(client)
     client.setCondition(ClientCondition.Special, true)
     if (!state.broadcast) return
-    const wanted = prefixes.length === 0 && state.prefixes.size === 0 ? [""] : prefixes
+    const wanted = prefixes.length === 0 ? [""] : prefixes
     for (const name of wanted) {
       state.prefixes.add(name)
       const prefix = this.prefixes.get(name) ?? { clients: new Set(), changed: new Map() }
@@ -153,7 +156,12 @@ export class Tracking implements KeyListener {
     this.tell(readers, [name], by)
   }
 
+  /** Everybody who tracks is told, having read something or not; of FLUSHALL, which flushes many databases, once. */
   flushed(): void {
+    const command = this.engine.caller.current?.command
+    if (command !== undefined && command === this.flushedBy && command.calls === this.flushedAt) return
+    this.flushedBy = command
+    this.flushedAt = command?.calls ?? 0
     this.table.clear()
     this.itemCount = 0
     for (const client of this.tracking) this.invalidate(client, undefined)
@@ -217,8 +225,10 @@ export class Tracking implements KeyListener {
   /** At the end of the tick: what changed under the prefixes. */
   private broadcast(): void {
     if (this.prefixes.size === 0) return
-    for (const { clients, changed } of this.prefixes.values()) {
-      if (changed.size === 0) continue
+    const touched = [...this.prefixes].filter(([, { changed }]) => changed.size > 0)
+    // In the order of the prefixes' bytes, as Redis has them in a tree.
+    touched.sort(([a], [b]) => (a < b ? -1 : 1))
+    for (const [, { clients, changed }] of touched) {
       const all = [...changed.keys()]
       for (const client of clients) {
         const names = client.tracking!.noLoop ? all.filter(name => changed.get(name) !== client) : all

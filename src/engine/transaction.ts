@@ -139,10 +139,12 @@ export class Transactions {
     engine.afterCommand(client, command, args)
   }
 
-  /** A command was refused: the transaction is lost. Returns the error to reply. */
+  /** A command was refused in a transaction, which is lost, or EXEC was. Returns the error to reply. */
   private refused(client: Client, command: RegisteredCommand | undefined, error: string): string {
-    client.transaction!.failed = true
-    if (command?.fullName !== "exec") return error
+    if (command?.fullName !== "exec") {
+      client.transaction!.failed = true
+      return error
+    }
     this.discard(client)
     return `EXECABORT Transaction discarded because of: ${error.replace(/^ERR /, "")}`
   }

@@ -26,8 +26,8 @@ oracleFamily("scan", {
   // An unknown type is an error here.
   mayBeSpoilt: command => {
     const [, cursor, ...rest] = command.map(arg => (typeof arg === "string" ? arg.toUpperCase() : ""))
-    const typeAt = rest.indexOf("TYPE")
-    return (cursor === "0" || /^[^\s\0+0-9-]/.test(String(cursor))) && (typeAt < 0 || types.includes(rest[typeAt + 1]!))
+    const isKnown = rest.every((arg, i) => arg !== "TYPE" || types.includes(rest[i + 1]!))
+    return (cursor === "0" || /^[^\s\0+0-9-]/.test(String(cursor))) && isKnown
   },
   otherTypes: false,
 })

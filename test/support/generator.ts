@@ -82,7 +82,7 @@ export class CommandGenerator {
       const spoilt = commands.length === 1 ? 0 : random.between(1, commands.length - 2)
       const command = [...commands[spoilt]!]
       spoil(command, random, profile)
-      if (this.#mayBeSpoilt(command)) commands[spoilt] = command
+      if (!expiresSoon(command) && this.#mayBeSpoilt(command)) commands[spoilt] = command
     }
     return commands
   }
@@ -100,6 +100,16 @@ function spoil(command: Arg[], random: Random, profile: Profile): void {
     const other = random.between(1, command.length - 1)
     ;[command[at], command[other]] = [command[other]!, command[at]!]
   } else if (command.length > 1) command[at] = words.garbage!(random, profile)
+}
+
+/** Whether the command could make a key expire while the test runs, which two servers would not notice at the same moment. */
+function expiresSoon(command: Command): boolean {
+  const [name, ...args] = command.map(arg => (typeof arg === "string" ? arg.toUpperCase() : ""))
+  const isSoon = (seconds: number) => seconds > 0 && seconds < 1000
+  const unit = /^P(SETEX|EXPIRE|X)$/
+  if (/^P?(SETEX|EXPIRE)$/.test(name!)) return isSoon(Number(args[1]) / (unit.test(name!) ? 1000 : 1))
+  if (name !== "SET" && name !== "GETEX") return false
+  return args.some((arg, i) => /^P?X$|^EX$/.test(arg) && isSoon(Number(args[i + 1]) / (unit.test(arg) ? 1000 : 1)))
 }
 
 /** The template as a function. Errors in the template (an unknown word, a missing bracket) throw here. */
