@@ -1,6 +1,5 @@
 /** EVAL, EVALSHA, their read-only forms, and SCRIPT. */
 
-import { latin1 } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { NOT_INTEGER } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
@@ -11,7 +10,7 @@ import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Sandbox } from "./sandbox.ts"
 import { Slot } from "./sandbox.ts"
-import type { CachedScript, ScriptCache } from "./script-cache.ts"
+import { type CachedScript, DIGEST_CHARACTERS, type ScriptCache } from "./script-cache.ts"
 import type { ScriptHost } from "./script-host.ts"
 
 /** What the commands are about; the composition root makes it. */
@@ -22,7 +21,6 @@ export interface Scripts {
 
 const NO_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 const NO_DEBUGGER = "ERR This server has no debugger for scripts"
-const DIGEST_CHARACTERS = 40
 const FIRST_KEY = 3
 
 export function evalCommands(of: () => Scripts): readonly CommandSpec[] {
@@ -197,7 +195,7 @@ function runDigest(call: Call, scripts: Scripts): void {
   }
   const keys = keyCount(args, reply)
   if (keys < 0) return
-  const script = findDigest(scripts.cache, args, 1)
+  const script = scripts.cache.findDigest(args.bytes, args.start(1))
   if (script === undefined) reply.error(NO_SCRIPT)
   else run(call, scripts, script, keys)
 }
@@ -214,8 +212,7 @@ function keyCount(args: Arguments, reply: ReplyWriter): number {
 }
 
 function findDigest(cache: ScriptCache, args: Arguments, i: number): CachedScript | undefined {
-  const digest = latin1(args.bytes, args.start(i), args.end(i))
-  return cache.find(digest) ?? cache.find(digest.toLowerCase())
+  return args.length(i) === DIGEST_CHARACTERS ? cache.findDigest(args.bytes, args.start(i)) : undefined
 }
 
 function run(call: Call, { host, cache }: Scripts, script: CachedScript, keys: number): void {
@@ -261,7 +258,7 @@ function scriptExists({ args, reply }: Call, { cache }: Scripts): void {
 }
 
 function scriptShow({ args, reply }: Call, { cache }: Scripts): void {
-  const script = args.length(2) === DIGEST_CHARACTERS ? findDigest(cache, args, 2) : undefined
+  const script = findDigest(cache, args, 2)
   if (script === undefined) reply.error(NO_SCRIPT)
   else reply.bulk(script.source, 0, script.source.length)
 }

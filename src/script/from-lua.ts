@@ -197,15 +197,23 @@ export class ReplyMaker {
     const { vm, L, reply } = this
     const { api } = vm
     const mark = reply.begin()
+    const border = api.lua_objlen(L, -1)
+    reply.array(border)
+    const body = reply.at
     let length = 0
-    for (;;) {
+    while (length < border) {
       api.lua_rawgeti(L, -1, length + 1)
       if (api.lua_type(L, -1) === LuaType.nil) break
       this.value()
       length++
     }
+    if (length === border) return
+    // Lua's border may lie behind a hole; the reply ends at the first nil.
     vm.pop(L)
-    reply.endArray(mark, length)
+    const items = reply.bytes.slice(body, reply.at)
+    reply.at = mark
+    reply.array(length)
+    reply.raw(items)
   }
 }
 

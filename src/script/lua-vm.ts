@@ -113,8 +113,10 @@ export class LuaVm {
   end = 0
   /** An exception has left it in an unknown state. */
   isBroken = false
+  /** More memory was asked for than there may be; set back by whoever has made room. */
+  isStarved = false
 
-  private readonly memoryBytesMax: number
+  readonly memoryBytesMax: number
   private readonly table: WebAssembly.Table
   private readonly glue: GlueExports
   private readonly promisingRun: PromisingRun | undefined
@@ -194,7 +196,10 @@ export class LuaVm {
   private grow(bytes: number): boolean {
     const { memory } = this.api
     const has = memory.buffer.byteLength
-    if (bytes > this.memoryBytesMax) return false
+    if (bytes > this.memoryBytesMax) {
+      this.isStarved = true
+      return false
+    }
     const wanted = Math.min(this.memoryBytesMax, Math.max(bytes, has * 1.25))
     try {
       memory.grow(Math.ceil((wanted - has) / PAGE_BYTES))
@@ -331,8 +336,8 @@ export class LuaVm {
   /** Pushes a string. Raises "not enough memory" if there is none. */
   pushBytes(L: number, bytes: Uint8Array, start: number, end: number): void {
     const length = end - start
-    if (bytes.buffer === this.bytes.buffer) {
-      this.api.lua_pushlstring(L, bytes.byteOffset + start, length)
+    if (bytes === this.bytes) {
+      this.api.lua_pushlstring(L, start, length)
       return
     }
     const at = this.hold(bytes, start, end)

@@ -271,7 +271,8 @@ function utf8Of(vm: LuaVm): string {
 
 /** A number as an argument: whole ones without a point or exponent, others as short as possible. */
 function numberText(value: number): string {
-  if (Number.isInteger(value) && Math.abs(value) <= 2 ** 62) return Object.is(value, -0) ? "0" : BigInt(value).toString()
+  if (Number.isInteger(value) && Math.abs(value) <= 2 ** 62)
+    return Object.is(value, -0) ? "0" : BigInt(value).toString()
   return formatDouble(value)
 }
 

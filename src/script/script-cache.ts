@@ -6,7 +6,7 @@
  * them are kept. Those of SCRIPT LOAD stay until SCRIPT FLUSH.
  */
 
-import { copyOf, equalBytes } from "../bytes/compare.ts"
+import { copyOf, equalBytes, latin1 } from "../bytes/compare.ts"
 import { sha1Hex } from "../bytes/sha1.ts"
 import { readShebang } from "./flags.ts"
 import { LuaStatus, REGISTRY } from "./lua-vm.ts"
@@ -14,6 +14,7 @@ import type { Sandbox } from "./sandbox.ts"
 import type { Script, ScriptHost } from "./script-host.ts"
 
 export const EVAL_SCRIPTS_MAX = 500
+export const DIGEST_CHARACTERS = 40
 /** What a script costs beside its source and digest, about. */
 const SCRIPT_BYTES = 120
 
@@ -39,6 +40,8 @@ export class ScriptCache {
   private readonly passing = new Map<string, CachedScript>()
   private sandbox_: Sandbox | undefined
   private sandboxGeneration = -1
+  /** What EVALSHA found last. */
+  private lastFound: CachedScript | undefined
   private lastEval: CachedScript | undefined
   private lastUsed: CachedScript | undefined
   evicted = 0
@@ -66,6 +69,16 @@ export class ScriptCache {
   /** By digest, in lower case. */
   find(digest: string): CachedScript | undefined {
     return this.scripts.get(digest)
+  }
+
+  /** By the digest in these DIGEST_CHARACTERS bytes, in any case. */
+  findDigest(bytes: Uint8Array, start: number): CachedScript | undefined {
+    const last = this.lastFound
+    if (last !== undefined && isDigest(last.name, bytes, start)) return last
+    const text = latin1(bytes, start, start + DIGEST_CHARACTERS)
+    const found = this.scripts.get(text) ?? this.scripts.get(text.toLowerCase())
+    if (found !== undefined) this.lastFound = found
+    return found
   }
 
   /** The script with this source if it is known. O(bytes). */
@@ -127,7 +140,7 @@ export class ScriptCache {
     this.passing.set(script.name, script)
   }
 
-  private compile(script: CachedScript): string | undefined {
+  private compile(script: CachedScript, isAgain = false): string | undefined {
     const { sandbox } = this
     const { vm, L } = sandbox
     const { source, codeAt } = script
@@ -135,6 +148,8 @@ export class ScriptCache {
     if (status !== LuaStatus.ok) {
       const text = vm.textAt(L, -1)
       vm.pop(L)
+      this.host.relieve(L)
+      if (status === LuaStatus.memory && !isAgain) return this.compile(script, true)
       return `ERR Error compiling script (new function): ${text}`
     }
     script.reference = vm.api.luaL_ref(L, REGISTRY)
@@ -167,6 +182,7 @@ export class ScriptCache {
     this.scripts.delete(script.name)
     this.sourceBytes -= script.source.length + script.name.length
     if (this.lastEval === script) this.lastEval = undefined
+    if (this.lastFound === script) this.lastFound = undefined
     if (this.lastUsed === script) this.lastUsed = undefined
     if (script.generation !== host.generation || this.sandboxGeneration !== host.generation) return
     const { vm, L } = this.sandbox
@@ -179,10 +195,17 @@ export class ScriptCache {
     this.scripts.clear()
     this.passing.clear()
     this.lastEval = undefined
+    this.lastFound = undefined
     this.lastUsed = undefined
     this.sourceBytes = 0
     if (this.sandbox_ !== undefined && this.sandboxGeneration === host.generation) host.closeSandbox(this.sandbox_)
     this.sandbox_ = undefined
     this.sandboxGeneration = -1
   }
+}
+
+/** Whether these bytes spell a digest, as it is kept, in lower case. */
+function isDigest(digest: string, bytes: Uint8Array, start: number): boolean {
+  for (let i = 0; i < DIGEST_CHARACTERS; i++) if (bytes[start + i] !== digest.charCodeAt(i)) return false
+  return true
 }

@@ -80,8 +80,16 @@ export interface Script {
   isFunction: boolean
 }
 
-/** One run of a script. */
+/** One run of a script. There is one object for all, since there is one run at a time. */
 class Run {
+  script!: Script
+  sandbox!: Sandbox
+  caller!: Client
+  command!: RegisteredCommand
+  args!: Arguments
+  isReadOnly = false
+  allowsOom = false
+  isOutOfMemory = false
   /** Wrote, so it cannot be killed any more. */
   hasWritten = false
   isKilled = false
@@ -90,24 +98,10 @@ class Run {
   /** Put aside now. */
   isAside = false
   held: Withdrawn | undefined
-  readonly keyspaceNow: number
-  args: Arguments
-
-  constructor(
-    readonly script: Script,
-    readonly sandbox: Sandbox,
-    readonly caller: Client,
-    readonly command: RegisteredCommand,
-    args: Arguments,
-    readonly isReadOnly: boolean,
-    readonly allowsOom: boolean,
-    readonly isOutOfMemory: boolean,
-    readonly startedMicros: number,
-    now: number,
-  ) {
-    this.args = args
-    this.keyspaceNow = now
-  }
+  /** Of the keyspace, frozen for the script. */
+  now = 0
+  /** Monotonic, as of the first look at the clock; -1 before it. Short scripts never look. */
+  startedMicros = -1
 }
 
 export class ScriptHost {
@@ -130,7 +124,10 @@ export class ScriptHost {
   private maker_: ReplyMaker | undefined
   private readonly sandboxes = new Set<Sandbox>()
   private run_: Run | undefined
+  private readonly onlyRun = new Run()
   private untilCollection = SCRIPTS_PER_COLLECTION
+  /** From here on garbage is worth collecting early: half as much again as was in use the last time. */
+  private fullBytes = 0
 
   constructor(engine: Engine, ports: ScriptPorts) {
     this.engine = engine
@@ -186,6 +183,7 @@ export class ScriptHost {
 
   private giveUp(): void {
     this.vm_ = undefined
+    this.fullBytes = 0
     this.sandboxes.clear()
     this.generation++
   }
@@ -225,18 +223,21 @@ export class ScriptHost {
     const { L, vm } = sandbox
     const { flags } = script
     const isDeclared = (flags & ScriptFlag.Undeclared) === 0
-    const run = new Run(
-      script,
-      sandbox,
-      caller,
-      call.command,
-      call.args,
-      readsOnly || (isDeclared && (flags & ScriptFlag.NoWrites) !== 0),
-      isDeclared && (flags & ScriptFlag.AllowOom) !== 0,
-      (engine.conditions & EngineCondition.MemoryLimit) !== 0,
-      engine.clock.monotonicMicros(),
-      engine.keyspace.now,
-    )
+    const run = this.onlyRun
+    run.script = script
+    run.sandbox = sandbox
+    run.caller = caller
+    run.command = call.command
+    run.args = call.args
+    run.isReadOnly = readsOnly || (isDeclared && (flags & ScriptFlag.NoWrites) !== 0)
+    run.allowsOom = isDeclared && (flags & ScriptFlag.AllowOom) !== 0
+    run.isOutOfMemory = (engine.conditions & EngineCondition.MemoryLimit) !== 0
+    run.hasWritten = false
+    run.isKilled = false
+    run.isSlow = false
+    run.isAside = false
+    run.now = engine.keyspace.now
+    run.startedMicros = -1
     this.run_ = run
     client.db = call.db
     client.protocol = 2
@@ -376,6 +377,29 @@ export class ScriptHost {
       this.untilCollection = SCRIPTS_PER_COLLECTION
       vm.api.lua_gc(L, GC_STEP, COLLECTION_STEP_KBYTES)
     }
+    this.relieve(L)
+  }
+
+  /**
+   * After whatever ran in a state: if memory has run out, or may soon, garbage is collected now. The interpreter itself does
+   * not think of it when it has no memory left, and arguments are pushed where a lack of memory would be its end.
+   */
+  relieve(L: number): void {
+    const vm = this.vm_
+    if (vm === undefined || vm.isBroken || this.run_ !== undefined) return
+    if (!vm.isStarved && vm.bytesUsed(L) < Math.max(this.fullBytes, vm.memoryBytesMax / 2)) return
+    vm.isStarved = false
+    try {
+      let used = 0
+      for (const sandbox of this.sandboxes) {
+        vm.api.lua_gc(sandbox.L, GC_COLLECT, 0)
+        used += vm.bytesUsed(sandbox.L)
+      }
+      this.fullBytes = used * 1.5
+    } catch (error) {
+      this.engine.log("warning", `Lua interpreter given up, since it has no memory left: ${String(error)}`)
+      this.giveUp()
+    }
   }
 
   private replyError(L: number, vm: LuaVm, script: Script, command: RegisteredCommand, reply: ReplyWriter): void {
@@ -430,7 +454,9 @@ export class ScriptHost {
   }
 
   private usecOf(run: Run): number {
-    return this.engine.clock.monotonicMicros() - run.startedMicros
+    const now = this.engine.clock.monotonicMicros()
+    if (run.startedMicros < 0) run.startedMicros = now
+    return now - run.startedMicros
   }
 
   /** Asked every so many instructions; true puts the script aside. After that it is asked again, when the script goes on. */
@@ -501,7 +527,7 @@ export class ScriptHost {
   private takeUp(run: Run): void {
     const { engine } = this
     run.isAside = false
-    engine.keyspace.setTime(run.keyspaceNow)
+    engine.keyspace.setTime(run.now)
     engine.caller.enter(run.caller, run.command, run.args)
     engine.propagator.restore(run.held!)
     run.held = undefined
