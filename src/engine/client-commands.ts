@@ -5,16 +5,27 @@
 
 import { shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, SYNTAX } from "../command/errors.ts"
+import { SYNTAX } from "../command/errors.ts"
 import { helpOf } from "../command/help.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type Client, ClientCondition, ReplyMode } from "./client.ts"
-import { type ClientType, clientType, clientTypeNamed, describeClient } from "./client-description.ts"
+import { describeClient } from "./client-description.ts"
+import { passes, readClientFilter } from "./client-filter.ts"
 import type { Engine } from "./engine.ts"
 import { engineHandlers } from "./handler.ts"
 
+const BAD_KILL_ID = "ERR client-id should be greater than 0"
 export const CLIENT_NAME_ERROR = "ERR Client names cannot contain spaces, newlines or special characters."
+
+/** What Valkey 9 can ask of a client beyond Redis. */
+const MORE_FILTERS = [
+  "[FLAGS flags]@9.0.0 [NAME name]@9.0.0 [IDLE idle:integer]@9.0.0 [LIB-NAME lib-name]@9.0.0 [LIB-VER lib-ver]@9.0.0",
+  "[DB db:integer]@9.0.0 [CAPA capa]@9.0.0 [IP ip]@9.0.0 [NOT-ID not-id:integer...]@9.0.0 [NOT-TYPE not-type]@9.0.0",
+  "[NOT-ADDR not-addr]@9.0.0 [NOT-LADDR not-laddr]@9.0.0 [NOT-USER not-user]@9.0.0 [NOT-FLAGS not-flags]@9.0.0",
+  "[NOT-NAME not-name]@9.0.0 [NOT-LIB-NAME not-lib-name]@9.0.0 [NOT-LIB-VER not-lib-ver]@9.0.0",
+  "[NOT-DB not-db:integer]@9.0.0 [NOT-CAPA not-capa]@9.0.0 [NOT-IP not-ip]@9.0.0",
+].flatMap(line => line.split(/ (?=\[)/))
 
 /** @param contributed subcommands of other subsystems */
 export function clientCommands(of: () => Engine, contributed: readonly CommandSpec[] = []): readonly CommandSpec[] {
@@ -93,7 +104,7 @@ function ownSubcommands(of: () => Engine): readonly CommandSpec[] {
         "filter=(old-format~ip:port!2.8.12|new-format=([ID client-id:integer]@2.8.12|" +
         "[client-type=TYPE(NORMAL|MASTER@3.2.0|SLAVE|REPLICA@5.0.0|PUBSUB)]@2.8.12|[USER username]|" +
         "[ADDR addr~ip:port]|[LADDR laddr~ip:port]@6.2.0|" +
-        "[SKIPME(YES|NO)]|[MAXAGE maxage:integer]@7.4.0)...)",
+        `[SKIPME(YES|NO)]|[MAXAGE maxage:integer]@7.4.0|${MORE_FILTERS.join("|")})...)`,
       summary: "Closes the connections that match.",
       complexity: "O(N), N connections",
       run: on(kill),
@@ -105,7 +116,10 @@ function ownSubcommands(of: () => Engine): readonly CommandSpec[] {
       arity: -2,
       flags: "admin noscript loading stale",
       tips: "nondeterministic_output",
-      syntax: "[client-type=TYPE(NORMAL|MASTER|REPLICA|PUBSUB)]@5.0.0 [ID client-id:integer...]@6.2.0",
+      syntax:
+        "[client-type=TYPE(NORMAL|MASTER|REPLICA|PUBSUB)]@5.0.0 [ID client-id:integer...]@6.2.0 [USER username]@9.0.0 " +
+        "[ADDR addr~ip:port]@9.0.0 [LADDR laddr~ip:port]@9.0.0 [skipme=SKIPME(YES|NO)]@9.0.0 [MAXAGE maxage:integer]@9.0.0 " +
+        MORE_FILTERS.join(" "),
       summary: "Lists the connected clients.",
       complexity: "O(N), N connections",
       run: on(list),
@@ -215,50 +229,28 @@ function info(call: Call, engine: Engine, client: Client): void {
 
 function list(call: Call, engine: Engine, client: Client): void {
   const { args, reply } = call
-  let chosen: Iterable<Client> = engine.clients.byId.values()
-  if (args.count === 4 && args.is(2, "type")) {
-    const type = clientTypeNamed(args.latin1(3))
-    if (type === undefined) {
-      reply.error(`ERR Unknown client type '${shown(args.latin1(3))}'`)
-      return
-    }
-    chosen = [...chosen].filter(each => clientType(each) === type)
-  } else if (args.count > 3 && args.is(2, "id")) {
-    const found: Client[] = []
-    for (let i = 3; i < args.count; i++) {
-      const id = args.int64(i)
-      if (id === undefined) {
-        reply.error("ERR Invalid client ID")
-        return
-      }
-      const one = engine.clients.byId.get(Number(id))
-      if (one !== undefined) found.push(one)
-    }
-    chosen = found
-  } else if (args.count !== 2) {
-    reply.error(SYNTAX)
+  const filter = readClientFilter(args, 2, engine, { skipsCaller: false, badId: "ERR Invalid client ID" })
+  if (typeof filter === "string") {
+    reply.error(filter)
     return
   }
+  const { byId } = engine.clients
+  // Those asked for by id come in the order in which they were asked for.
+  const chosen = filter.ids === undefined ? byId.values() : filter.ids.map(id => byId.get(id))
   let lines = ""
-  for (const each of chosen) lines += `${describeClient(engine, each, each === client ? args : undefined)}\n`
+  for (const each of chosen) {
+    if (each === undefined || (each === client && filter.skipsCaller) || !passes(each, filter)) continue
+    lines += `${describeClient(engine, each, each === client ? args : undefined)}\n`
+  }
   reply.verbatim("txt", lines)
-}
-
-/** What a client must be to be killed; absent properties match everybody. */
-interface KillFilter {
-  id?: number
-  type?: ClientType
-  user?: string
-  address?: string
-  localAddress?: string
-  ageSecondsMin?: number
-  skipsCaller: boolean
 }
 
 function kill(call: Call, engine: Engine, client: Client): void {
   const { args } = call
   const isOldForm = args.count === 3
-  const filter = isOldForm ? { address: args.latin1(2), skipsCaller: false } : parseKillFilter(args, engine)
+  const filter = isOldForm
+    ? { tests: [hasAddress(args.latin1(2))], ids: undefined, skipsCaller: false }
+    : readClientFilter(args, 2, engine, { skipsCaller: true, badId: BAD_KILL_ID, idMin: 1 })
   if (typeof filter === "string") {
     call.reply.error(filter)
     return
@@ -266,7 +258,7 @@ function kill(call: Call, engine: Engine, client: Client): void {
   let killed = 0
   for (const each of [...engine.clients.byId.values()]) {
     if (each === client && filter.skipsCaller) continue
-    if (!matches(each, filter, engine.keyspace.now)) continue
+    if (!passes(each, filter)) continue
     killed++
     // The one who asks still gets the answer.
     if (each === client) engine.clients.finish(each)
@@ -278,47 +270,8 @@ function kill(call: Call, engine: Engine, client: Client): void {
   else call.reply.error("ERR No such client")
 }
 
-/** The filter, or the error reply. */
-function parseKillFilter(args: Arguments, engine: Engine): KillFilter | string {
-  const filter: KillFilter = { skipsCaller: true }
-  for (let i = 2; i < args.count; i += 2) {
-    if (i + 1 >= args.count) return SYNTAX
-    const value = args.latin1(i + 1)
-    if (args.is(i, "id")) {
-      const id = args.int64(i + 1)
-      if (id === undefined || id < 1) return "ERR client-id should be greater than 0"
-      filter.id = Number(id)
-    } else if (args.is(i, "maxage")) {
-      const age = args.int64(i + 1)
-      if (age === undefined) return NOT_INTEGER
-      if (age <= 0) return "ERR maxage should be greater than 0"
-      filter.ageSecondsMin = Number(age)
-    } else if (args.is(i, "type")) {
-      filter.type = clientTypeNamed(value)
-      if (filter.type === undefined) return `ERR Unknown client type '${shown(value)}'`
-    } else if (args.is(i, "addr")) filter.address = value
-    else if (args.is(i, "laddr")) filter.localAddress = value
-    else if (args.is(i, "user")) {
-      if (!engine.authenticator.knows(value)) return `ERR No such user '${shown(value)}'`
-      filter.user = value
-    } else if (args.is(i, "skipme")) {
-      if (!args.is(i + 1, "yes") && !args.is(i + 1, "no")) return SYNTAX
-      filter.skipsCaller = args.is(i + 1, "yes")
-    } else return SYNTAX
-  }
-  return filter
-}
-
-function matches(client: Client, filter: KillFilter, now: number): boolean {
-  const { transport } = client
-  return (
-    (filter.id === undefined || client.id === filter.id) &&
-    (filter.type === undefined || clientType(client) === filter.type) &&
-    (filter.user === undefined || client.user === filter.user) &&
-    (filter.address === undefined || transport?.remoteAddress === filter.address) &&
-    (filter.localAddress === undefined || transport?.localAddress === filter.localAddress) &&
-    (filter.ageSecondsMin === undefined || (now - client.createdAt) / 1000 >= filter.ageSecondsMin)
-  )
+function hasAddress(address: string): (client: Client) => boolean {
+  return client => client.transport?.remoteAddress === address
 }
 
 /** ON and OFF as the third argument; undefined after having answered with an error. */

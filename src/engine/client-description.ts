@@ -27,6 +27,8 @@ export type ClientType = "normal" | "master" | "replica" | "pubsub"
 
 /** The order in which Redis prints the letters. */
 const FLAG_ORDER = "OSMPxbtRBdcuAUreTI"
+/** All letters that a client can have. */
+export const CLIENT_FLAGS = `${FLAG_ORDER}N`
 /** What a connection costs before it has sent or asked anything: its objects and the socket's. */
 const IDLE_CLIENT_BYTES = 2048
 
@@ -94,6 +96,11 @@ export function describeClient(engine: Engine, client: Client, running?: Argumen
     `lib-name=${client.libName}`,
     `lib-ver=${client.libVersion}`,
   ].join(" ")
+}
+
+/** The letters of a client's state. */
+export function clientFlags(engine: Engine, client: Client): string {
+  return flagsOf(client, detailsOf(engine, client))
 }
 
 function flagsOf(client: Client, details: ClientDetails): string {
