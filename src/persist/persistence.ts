@@ -302,21 +302,16 @@ export class Persistence {
 
   private attach(): void {
     const { aof, engine } = this
-    engine.sinks.push(aof)
     engine.acknowledgements.local = aof
     aof.onSynced = () => engine.acknowledgements.advanced()
-    engine.propagator.forgetSelected()
-    engine.propagator.enabled = true
+    engine.addSink(aof)
   }
 
   private detach(): void {
     const { aof, engine } = this
-    const { sinks } = engine
-    const at = sinks.indexOf(aof)
-    if (at >= 0) sinks.splice(at, 1)
+    engine.removeSink(aof)
     engine.acknowledgements.local = undefined
     engine.acknowledgements.advanced()
-    engine.propagator.enabled = sinks.length > 0
   }
 
   private followConfig(): void {
