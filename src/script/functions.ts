@@ -245,6 +245,7 @@ export class Functions implements FunctionLibraries {
     } finally {
       this.loading = undefined
       if (!vm.isBroken) this.endLoading(vm, L)
+      this.host.relieve(L)
     }
     return library.functions.size === 0 ? "No functions registered" : undefined
   }
