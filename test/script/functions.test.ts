@@ -150,7 +150,7 @@ describe("a library that misbehaves", () => {
     ],
   ] as const) {
     test(`that ${what} is an error, and nothing of it stays`, async () => {
-      await using server = await createServer({ config: { "lua-memory-limit": "8mb" } })
+      await using server = await createServer({ config: { "lua-memory-limit": "32mb" } })
       await server.execute("FUNCTION", "LOAD", TWO)
       const reply = await server.executeReply("FUNCTION", "LOAD", `#!lua name=bad\n${code}`)
       expect(reply).toMatchObject({ type: "error", value: expect.stringContaining("Error registering functions") })
@@ -162,7 +162,7 @@ describe("a library that misbehaves", () => {
   }
 
   test("and takes all memory when called is an error, and so is the script of others", async () => {
-    await using server = await createServer({ config: { "lua-memory-limit": "8mb" } })
+    await using server = await createServer({ config: { "lua-memory-limit": "32mb" } })
     const code = "local t = {} local u = t for i = 1, 1e9 do u[1] = {i} u = u[1] end"
     await server.execute("FUNCTION", "LOAD", `#!lua name=bad\nredis.register_function('eat', function() ${code} end)`)
     await server.execute("FUNCTION", "LOAD", COUNTER)
