@@ -1,0 +1,108 @@
+/** Servers that follow each other, for tests: in this process, each with a folder of its own. */
+import { createServer, type EmbeddedServer } from "../../src/index.ts"
+import type { Replication } from "../../src/replication/replication.ts"
+import { Client } from "../support/client.ts"
+import { until } from "../support/condition.ts"
+import { TempDir } from "../support/temp-dir.ts"
+
+export class Node implements AsyncDisposable {
+  readonly embedded: EmbeddedServer
+  readonly client: Client
+  readonly dir: TempDir
+  readonly log: string[]
+
+  constructor(embedded: EmbeddedServer, client: Client, dir: TempDir, log: string[]) {
+    this.embedded = embedded
+    this.client = client
+    this.dir = dir
+    this.log = log
+  }
+
+  get port(): number {
+    return this.embedded.port
+  }
+
+  get replication(): Replication {
+    return this.embedded.server.replication
+  }
+
+  call(...args: (string | number | Uint8Array)[]): Promise<unknown> {
+    return this.client.plain(...args)
+  }
+
+  follow(master: { port: number }): Promise<unknown> {
+    return this.call("REPLICAOF", "127.0.0.1", master.port)
+  }
+
+  async info(section = "replication"): Promise<Record<string, string>> {
+    const text = String(await this.call("INFO", section))
+    return Object.fromEntries(text.split("\r\n").map(line => [line.split(":")[0]!, line.slice(line.indexOf(":") + 1)]))
+  }
+
+  async digest(): Promise<string> {
+    return String(await this.call("DEBUG", "DIGEST"))
+  }
+
+  logged(text: string): boolean {
+    return this.log.some(line => line.includes(text))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.client[Symbol.asyncDispose]()
+    await this.embedded.close()
+    this.dir.remove()
+  }
+}
+
+const USUAL = { "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "3600" }
+
+export async function startNode(config: Record<string, string | number> = {}): Promise<Node> {
+  const dir = new TempDir()
+  const log: string[] = []
+  const embedded = await createServer({
+    config: { ...USUAL, dir: dir.path, ...config },
+    log: (_level, line) => log.push(line),
+  })
+  return new Node(embedded, await Client.connect(embedded.port), dir, log)
+}
+
+/** A master and what follows it, in a chain or side by side, all in sync. */
+export async function startFollowing(
+  master: Node,
+  config: Record<string, string | number> = {},
+  of: { port: number } = master,
+): Promise<Node> {
+  const replica = await startNode(config)
+  await replica.follow(of)
+  await inSync(master, replica)
+  return replica
+}
+
+/** Waits until the replica has run all that the master has sent. */
+export async function inSync(master: Node, ...replicas: Node[]): Promise<void> {
+  for (const replica of replicas) {
+    await until(
+      () =>
+        replica.replication.link.state === "connected" &&
+        replica.replication.history.id === master.replication.history.id &&
+        replica.replication.link.offset === master.replication.offset,
+      { what: "a replica that has caught up" },
+    )
+  }
+}
+
+export async function expectEqualData(master: Node, ...replicas: Node[]): Promise<void> {
+  await inSync(master, ...replicas)
+  const expected = await master.digest()
+  for (const replica of replicas) {
+    const found = await replica.digest()
+    if (found !== expected) throw new Error(`other data on the replica: ${found} for ${expected}`)
+  }
+}
+
+/** Breaks the link of a replica, from its own side. */
+export async function breakLink(replica: Node): Promise<void> {
+  const { engine } = replica.replication
+  const { client } = replica.replication.link
+  if (client !== undefined) engine.clients.terminate(client)
+}
