@@ -21,7 +21,7 @@ export const streamReleaseCommands: readonly CommandSpec[] = [
     arity: -7,
     flags: "write fast",
     keys: "RW update @1",
-    syntax: "key group mode=SILENT|FAIL|FATAL ids=IDS(numids:integer id...) [count=RETRYCOUNT count:integer] [FORCE]",
+    syntax: "key group mode=SILENT|FAIL|FATAL ids=IDS(numids:integer id...) [RETRYCOUNT count:integer] [FORCE]",
     summary: "Gives pending messages back to the group, for others to claim.",
     complexity: "O(log(N)) per id, N pending messages of the group",
     run: xnack,

@@ -7,7 +7,7 @@ import type { Observer } from "./observer.ts"
 import type { SlowLog } from "./slowlog.ts"
 
 const BAD_TYPE = "ERR type should be one of the following: slow, large-request, large-reply"
-const TYPE = "type=slow=SLOW|large-request=LARGE-REQUEST|large-reply=LARGE-REPLY"
+const TYPE = "type=SLOW|LARGE-REQUEST|LARGE-REPLY"
 
 export function commandLogCommands(of: () => Observer): readonly CommandSpec[] {
   /** The log that argument `i` names; undefined after an error reply. */

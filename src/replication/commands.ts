@@ -20,7 +20,7 @@ export function replicationCommands(of: () => Replication): readonly CommandSpec
     group: "server",
     arity: 3,
     flags: "admin noscript stale no_async_loading",
-    syntax: "args=(host port:integer)|(NO ONE)",
+    syntax: "args=(host-port=(host port:integer)|no-one=(NO ONE))",
     summary: "Makes the server a replica of another one, or a master.",
     complexity: "O(1)",
     run: on(replicaOf),
