@@ -28,7 +28,6 @@ function feed(text: string, sizes: number[]): Outcome {
     const count = reader.push(bytes.subarray(at, at + size))
     used += count
     at += Math.min(size, bytes.length - at)
-    if (reader.state === "done") break
   }
   return { state: reader.state, body: parts.join(""), used, reason: reader.reason, begun }
 }
