@@ -13,6 +13,7 @@
 
 import type { Call } from "../command/context.ts"
 import type { FunctionLibraries } from "../engine/snapshots.ts"
+import type { Arguments } from "../resp/arguments.ts"
 import { ScriptFlag, scriptFlag } from "./flags.ts"
 import { Libraries } from "./libraries.ts"
 import { BAD_NAME, isName, Library, type LibraryFunction, readLibraryHeader } from "./library.ts"
@@ -26,6 +27,7 @@ export const LOAD_MS_MAX = 500
 const CHUNK_NAME = "@user_function"
 /** What `redis` has while a library is loaded, beside register_function. */
 const LOAD_API = ["log", "LOG_DEBUG", "LOG_VERBOSE", "LOG_NOTICE", "LOG_WARNING", "REDIS_VERSION", "REDIS_VERSION_NUM"]
+const FIRST_KEY = 3
 const GC_COLLECT = 2
 const COLLECTIONS = 4
 
@@ -41,6 +43,10 @@ export class Functions implements FunctionLibraries {
   /** The library whose code is running, and when that must be over (monotonic microseconds). */
   private loading: Library | undefined
   private loadingUntil = 0
+  /** The call that is being pushed. */
+  private called: LibraryFunction | undefined
+  private calledWith: Arguments | undefined
+  private keys = 0
 
   constructor(host: ScriptHost) {
     this.host = host
@@ -128,19 +134,25 @@ export class Functions implements FunctionLibraries {
 
   call(call: Call, f: LibraryFunction, readsOnly: boolean, keys: number): void {
     const sandbox = this.ready()
-    const { vm } = sandbox
-    const script = { name: f.name, flags: f.flags, isFunction: true }
-    this.host.run(call, script, sandbox, readsOnly, L => {
-      vm.api.lua_rawgeti(L, REGISTRY, this.store)
-      vm.api.lua_rawgeti(L, -1, f.ref)
-      vm.api.lua_remove(L, -2)
-      this.pushArguments(vm, L, call, 3, 3 + keys)
-      this.pushArguments(vm, L, call, 3 + keys, call.args.count)
-      return 2
-    })
+    this.called = f
+    this.calledWith = call.args
+    this.keys = keys
+    this.host.run(call, f, sandbox, readsOnly, this.pushCall)
   }
 
-  private pushArguments(vm: LuaVm, L: number, { args }: Call, from: number, to: number): void {
+  private readonly pushCall = (L: number): number => {
+    const { api } = this.sandbox!.vm
+    const { calledWith, keys } = this
+    api.lua_rawgeti(L, REGISTRY, this.store)
+    api.lua_rawgeti(L, -1, this.called!.ref)
+    api.lua_remove(L, -2)
+    this.pushArguments(L, calledWith!, FIRST_KEY, FIRST_KEY + keys)
+    this.pushArguments(L, calledWith!, FIRST_KEY + keys, calledWith!.count)
+    return 2
+  }
+
+  private pushArguments(L: number, args: Arguments, from: number, to: number): void {
+    const { vm } = this.sandbox!
     vm.api.lua_createtable(L, to - from, 0)
     for (let i = from; i < to; i++) {
       vm.pushBytes(L, args.bytes, args.start(i), args.end(i))

@@ -16,6 +16,7 @@ export interface LibraryFunction {
   readonly description: Uint8Array | undefined
   /** See ScriptFlag. */
   readonly flags: number
+  readonly isFunction: true
   /** Where the interpreter keeps it. */
   ref: number
   readonly library: Library
@@ -37,7 +38,7 @@ export class Library {
     if (!isName(name)) return BAD_NAME
     const key = name.toLowerCase()
     if (this.functions.has(key)) return "Function already exists in the library"
-    this.functions.set(key, { name, description, flags, ref, library: this })
+    this.functions.set(key, { name, description, flags, isFunction: true, ref, library: this })
     return undefined
   }
 }
