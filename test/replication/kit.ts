@@ -1,5 +1,5 @@
 /** Servers that follow each other, for tests: in this process, each with a folder of its own. */
-import { createServer, type EmbeddedServer } from "../../src/index.ts"
+import { type Clock, createServer, type EmbeddedServer } from "../../src/index.ts"
 import type { Replication } from "../../src/replication/replication.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
@@ -56,11 +56,12 @@ export class Node implements AsyncDisposable {
 
 const USUAL = { "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "3600" }
 
-export async function startNode(config: Record<string, string | number> = {}): Promise<Node> {
+export async function startNode(config: Record<string, string | number> = {}, clock?: Clock): Promise<Node> {
   const dir = new TempDir()
   const log: string[] = []
   const embedded = await createServer({
     config: { ...USUAL, dir: dir.path, ...config },
+    ...(clock === undefined ? {} : { clock }),
     log: (_level, line) => log.push(line),
   })
   return new Node(embedded, await Client.connect(embedded.port), dir, log)

@@ -1,0 +1,248 @@
+/** What replication's commands answer, the gates it puts up, and what it tells of itself. */
+import { describe, expect, test } from "bun:test"
+import { type Clock, systemClock } from "../../src/keyspace/clock.ts"
+import { Client } from "../support/client.ts"
+import { until } from "../support/condition.ts"
+import { breakLink, expectEqualData, inSync, startFollowing, startNode } from "./kit.ts"
+
+const error = (text: string) => ({ error: text })
+
+describe("REPLCONF", () => {
+  test("what is understood, and what is not", async () => {
+    await using node = await startNode()
+    expect(await node.call("REPLCONF")).toBe("OK")
+    expect(await node.call("REPLCONF", "capa", "eof", "capa", "psync2", "capa", "unheard-of")).toBe("OK")
+    expect(await node.call("REPLCONF", "listening-port", "6380", "ip-address", "1.2.3.4")).toBe("OK")
+    expect(await node.call("REPLCONF", "capa")).toEqual(error("ERR syntax error"))
+    expect(await node.call("REPLCONF", "listening-port", "x")).toEqual(
+      error("ERR value is not an integer or out of range"),
+    )
+    expect(await node.call("REPLCONF", "x", "y")).toEqual(error("ERR Unrecognized REPLCONF option: x"))
+    expect(await node.call("REPLCONF", "rdb-only", "2")).toEqual(
+      error("ERR value is out of range, must be between 0 and 1"),
+    )
+    expect(await node.call("REPLCONF", "rdb-filter-only", "keys")).toEqual(
+      error("ERR Unsupported rdb-filter-only option: keys"),
+    )
+    // Neither of these is answered: the one reply is PING's.
+    const [reply] = await node.client.pipeline([["PING"]])
+    expect(Buffer.from(reply!).toString()).toBe("+PONG\r\n")
+  })
+
+  test("rdb-only: the snapshot, then goodbye; filters leave the keys out", async () => {
+    await using node = await startNode()
+    await node.call("SET", "k", "v")
+    for (const filter of [[], ["rdb-filter-only", "functions"]]) {
+      const received: Buffer[] = []
+      const { promise: closed, resolve } = Promise.withResolvers<void>()
+      const socket = await Bun.connect({
+        hostname: "127.0.0.1",
+        port: node.port,
+        socket: { data: (_, chunk) => void received.push(Buffer.from(chunk)), close: () => resolve() },
+      })
+      const say = (words: string[]) => socket.write(`${words.join(" ")}\r\n`)
+      say(["REPLCONF", "capa", "eof", "rdb-only", "1", ...filter])
+      await until(() => Buffer.concat(received).includes("+OK"))
+      say(["SYNC"])
+      await closed
+      const text = Buffer.concat(received).toString("latin1")
+      expect(text).toMatch(/^\+OK\r\n\$EOF:[0-9a-f]{40}\r\nREDIS/)
+      expect(text.includes("k\x01v")).toBe(filter.length === 0)
+      const mark = text.slice(text.indexOf("EOF:") + 4, text.indexOf("EOF:") + 44)
+      expect(text.endsWith(mark)).toBe(true)
+    }
+  })
+})
+
+describe("PSYNC and SYNC", () => {
+  test("are refused where nothing good could come of them", async () => {
+    await using node = await startNode()
+    expect(await node.call("PSYNC", "?", "x")).toEqual(error("ERR value is not an integer or out of range"))
+    expect(await node.call("PSYNC", "a".repeat(40), "1", "FAILOVER")).toEqual(
+      error("ERR PSYNC FAILOVER can't be sent to a master."),
+    )
+    expect(await node.call("MULTI")).toBe("OK")
+    expect(await node.call("SYNC")).toEqual(error("ERR Command not allowed inside a transaction"))
+    expect(await node.call("DISCARD")).toBe("OK")
+    expect(await node.call("REPLICAOF", "127.0.0.1", "1")).toBe("OK")
+    expect(await node.call("PSYNC", "?", "-1")).toEqual(
+      error("NOMASTERLINK Can't SYNC while not connected with my master"),
+    )
+    expect(await node.call("REPLICAOF", "host", "70000")).toEqual(error("ERR Invalid master port"))
+  })
+
+  test("a replica that asks for data is sent away", async () => {
+    await using node = await startNode()
+    await using replica = await Client.connect(node.port)
+    await replica.raw("REPLCONF", "capa", "eof")
+    for (const command of ["GET k", "SLOWLOG GET", "PING"]) {
+      const socket = await Bun.connect({
+        hostname: "127.0.0.1",
+        port: node.port,
+        socket: { data: () => {}, close: () => {} },
+      })
+      socket.write("SYNC\r\n")
+      await until(() => node.replication.replicas.all.size === 1)
+      socket.write(`${command}\r\n`)
+      await until(() => node.replication.replicas.all.size === 0)
+    }
+    expect(node.logged("Replica generated a reply to command 'ping', disconnecting it")).toBe(true)
+  })
+})
+
+describe("gates", () => {
+  test("min-replicas-to-write", async () => {
+    await using master = await startNode({ "min-replicas-to-write": "1" })
+    const refused = error("NOREPLICAS Not enough good replicas to write.")
+    expect(await master.call("SET", "k", "v")).toEqual(refused)
+    await master.call("MULTI")
+    expect(await master.call("SET", "k", "v")).toEqual(refused)
+    await master.call("DISCARD")
+    expect(await master.call("GET", "k")).toBe(null)
+    {
+      await using replica = await startFollowing(master)
+      expect(await master.call("SET", "k", "v")).toBe("OK")
+      expect((await master.info()).min_slaves_good_slaves).toBe("1")
+      void replica
+    }
+    await until(() => master.replication.replicas.all.size === 0)
+    expect(await master.call("SET", "k", "v")).toEqual(refused)
+    await master.call("CONFIG", "SET", "min-replicas-to-write", "0")
+    expect(await master.call("SET", "k", "v")).toBe("OK")
+  })
+
+  test("stale data, read-only and writable replicas", async () => {
+    await using master = await startNode()
+    await using replica = await startFollowing(master)
+    expect(await replica.call("DEL", "k")).toEqual(error("READONLY You can't write against a read only replica."))
+    await replica.call("CONFIG", "SET", "replica-read-only", "no")
+    expect(await replica.call("SET", "own", "v")).toBe("OK")
+    await replica.call("CONFIG", "SET", "replica-serve-stale-data", "no")
+    expect(await replica.call("GET", "own")).toBe("v")
+    replica.replication.link.port = 1
+    await breakLink(replica)
+    const stale = error("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.")
+    expect(await replica.call("GET", "own")).toEqual(stale)
+    expect(await replica.call("PING")).toEqual(stale)
+    expect(await replica.call("INFO", "server")).toContain("redis_version")
+    expect(await replica.call("REPLICAOF", "NO", "ONE")).toBe("OK")
+    expect(await replica.call("GET", "own")).toBe("v")
+  })
+})
+
+describe("expiry on replicas", () => {
+  test("keys are gone for readers when their time is up, and deleted by the master", async () => {
+    await using master = await startNode()
+    await using replica = await startFollowing(master)
+    await master.call("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    await master.call("SET", "k", "v", "PX", "20")
+    await inSync(master, replica)
+    await until(async () => (await replica.call("GET", "k")) === null)
+    expect(await replica.call("DBSIZE")).toBe(1)
+    expect(await replica.call("TTL", "k")).toBe(-2)
+    expect(await replica.call("EXISTS", "k")).toBe(0)
+    expect(await replica.call("SCAN", "0")).toEqual(["0", []])
+    // The master has not noticed yet; when it does, it says so.
+    expect(await master.call("GET", "k")).toBe(null)
+    await inSync(master, replica)
+    expect(await replica.call("DBSIZE")).toBe(0)
+  })
+
+  test("what the master does to a key counts, whatever the replica's clock says", async () => {
+    await using master = await startNode()
+    let aheadMs = 0
+    const clock: Clock = Object.assign(Object.create(systemClock), { wall: () => systemClock.wall() + aheadMs })
+    await using replica = await startNode({}, clock)
+    await replica.follow(master)
+    await master.call("SET", "counter", "1", "PX", "100000")
+    await inSync(master, replica)
+    aheadMs = 200_000
+    await master.call("INCR", "counter")
+    await inSync(master, replica)
+    expect(await replica.call("GET", "counter")).toBe(null)
+    aheadMs = 0
+    expect(await replica.call("GET", "counter")).toBe("2")
+  })
+
+  test("a writable replica deletes the keys that only it knows", async () => {
+    await using master = await startNode()
+    await using replica = await startFollowing(master, { "replica-read-only": "no" })
+    await replica.call("SET", "own", "v", "PX", "10")
+    await replica.call("SET", "kept", "v", "PX", "100000")
+    await replica.call("PERSIST", "kept")
+    expect((await replica.info("stats")).slave_expires_tracked_keys).toBe("1")
+    await until(async () => (await replica.call("DBSIZE")) === 1)
+    expect((await replica.info("stats")).slave_expires_tracked_keys).toBe("0")
+  })
+})
+
+describe("WAIT", () => {
+  test("counts the replicas that have it all", async () => {
+    await using master = await startNode()
+    await using a = await startFollowing(master)
+    await using b = await startFollowing(master, { appendonly: "yes", appendfsync: "always" })
+    await master.call("SET", "k", "v")
+    expect(await master.call("WAIT", "2", "5000")).toBe(2)
+    expect(await master.call("WAIT", "3", "50")).toBe(2)
+    expect(await master.call("WAITAOF", "0", "1", "5000")).toEqual([0, 1])
+    expect(await a.call("WAIT", "1", "0")).toHaveProperty("error")
+    await master.call("CLIENT", "KILL", "TYPE", "replica")
+    await expectEqualData(master, a, b)
+  })
+})
+
+describe("the append-only file and the stream", () => {
+  test("both get what a master does; DEBUG REPLICATE as well", async () => {
+    await using master = await startNode({ appendonly: "yes" })
+    await using replica = await startFollowing(master)
+    await master.call("DEBUG", "REPLICATE", "SET", "k", "v")
+    await inSync(master, replica)
+    expect(await replica.call("GET", "k")).toBe("v")
+    await master.call("CONFIG", "SET", "appendonly", "no")
+    await master.call("SET", "a", "b")
+    await inSync(master, replica)
+    expect(await replica.call("GET", "a")).toBe("b")
+  })
+
+  test("without replicas the backlog is given up after a while, and with it the history", async () => {
+    await using master = await startNode({ "repl-backlog-ttl": "1" })
+    const before = master.replication.history.id
+    {
+      await using replica = await startFollowing(master)
+      void replica
+    }
+    const id = master.replication.history.id
+    expect(id).not.toBe(before)
+    await until(async () => (await master.info()).repl_backlog_active === "0")
+    expect(master.replication.history.id).not.toBe(id)
+    expect(master.embedded.server.engine.sinks.length).toBe(0)
+    expect(master.embedded.server.engine.propagator.enabled).toBe(false)
+  })
+})
+
+test("a replica restarts from its snapshot and goes on", async () => {
+  await using master = await startNode()
+  await using replica = await startFollowing(master)
+  await master.call("SELECT", "7")
+  await master.call("SET", "k", "v")
+  await inSync(master, replica)
+  expect(await replica.call("SAVE")).toBe("OK")
+  await master.call("SET", "later", "v")
+  await using again = await startNode({ dir: replica.dir.path, replicaof: `127.0.0.1 ${master.port}` })
+  await expectEqualData(master, again)
+  expect((await master.info("stats")).sync_partial_ok).toBe("1")
+})
+
+test("a password, and users", async () => {
+  await using master = await startNode({ requirepass: "secret" })
+  await using replica = await startNode({ masterauth: "wrong" })
+  await replica.follow(master)
+  await until(() => replica.logged("Unable to AUTH to MASTER: -WRONGPASS"))
+  await replica.call("CONFIG", "SET", "masterauth", "secret")
+  await until(() => replica.replication.link.state === "connected")
+  await master.call("AUTH", "secret")
+  await master.call("ACL", "SETUSER", "copier", "on", ">pw", "+psync", "+replconf", "+ping")
+  await using other = await startNode({ masterauth: "pw", masteruser: "copier" })
+  await other.follow(master)
+  await until(() => other.replication.link.state === "connected")
+})
