@@ -305,7 +305,8 @@ export class ValueDecoder {
     }
     this.sets.begin(count, this.limits, this.keyspace)
     for (let i = 0; i < count; i++) {
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       this.member(input)
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
@@ -326,9 +327,11 @@ export class ValueDecoder {
     }
     hashes.begin(count, this.limits, keyspace)
     for (let i = 0; i < count; i++) {
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       hashes.field(input.bytes, input.start, input.stop)
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       if (!hashes.value(input.bytes, input.start, input.stop, keyspace)) input.fail("a field is there twice")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
@@ -352,9 +355,11 @@ export class ValueDecoder {
       while (!input.count()) yield NEED_DATA
       const expiry = input.value === 0 || type !== RdbType.HashExpiring ? input.value : input.value + earliest - 1
       if (!(expiry >= 0 && expiry <= EXPIRY_MAX)) input.fail("malformed expiry of a field")
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       expiringHashes.field(input.bytes, input.start, input.stop)
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       const { bytes, start, stop } = input
       if (!expiringHashes.value(bytes, start, stop, expiry, keyspace)) input.fail("a field is there twice")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
@@ -371,9 +376,14 @@ export class ValueDecoder {
     }
     zsets.begin(count, this.limits, keyspace)
     for (let i = 0; i < count; i++) {
-      yield* readText(input)
+      while (!input.text()) yield NEED_DATA
+      if (input.isLong) yield* input.gather()
       zsets.member(input.bytes, input.start, input.stop)
-      const score = type === RdbType.Zset ? yield* readDouble(input) : yield* readTextScore(input)
+      let score: number
+      if (type === RdbType.Zset) {
+        while (!input.double()) yield NEED_DATA
+        score = input.value
+      } else score = yield* readTextScore(input)
       if (Number.isNaN(score)) input.fail("malformed score")
       if (!zsets.score(score, keyspace)) input.fail("a member is there twice")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
@@ -437,8 +447,6 @@ export class ValueDecoder {
 }
 
 const text = new Uint8Array(24)
-const cell = new Float64Array(1)
-const cellBytes = new Uint8Array(cell.buffer)
 
 function* readCount(input: RdbInput): Generator<DecodeStep, number> {
   while (!input.count()) yield NEED_DATA
@@ -448,12 +456,6 @@ function* readCount(input: RdbInput): Generator<DecodeStep, number> {
 function* readText(input: RdbInput): Generator<DecodeStep, void> {
   while (!input.text()) yield NEED_DATA
   if (input.isLong) yield* input.gather()
-}
-
-function* readDouble(input: RdbInput): Generator<DecodeStep, number> {
-  while (!input.raw(8)) yield NEED_DATA
-  for (let i = 0; i < 8; i++) cellBytes[i] = input.bytes[input.start + i]!
-  return cell[0]!
 }
 
 /** A score of the oldest form: a length byte and decimal digits; 253 to 255 stand for NaN and the infinities. */

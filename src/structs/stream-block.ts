@@ -313,49 +313,92 @@ export function rewriteBlock(block: Block): void {
   writeCounts(block)
 }
 
-/** Fills in a block's fields from its bytes, a listpack from elsewhere. False when it is not one of a stream. */
+// State of adoptBlock(): where it is, how many elements it has passed, and the integer it has just read.
+let adoptAt = 0
+let adoptEnd = 0
+let adoptElements = 0
+let adoptInteger = 0
+
+/** Reads an integer element of a block that is being adopted; false when there is none. */
+function nextInteger(bytes: Uint8Array): boolean {
+  if (adoptAt >= adoptEnd) return false
+  const head = bytes[adoptAt]!
+  adoptElements++
+  if (head < 0x80) {
+    adoptInteger = head
+    adoptAt += 2
+    return true
+  }
+  lpRead(bytes, adoptAt, decoded)
+  adoptInteger = decoded.int
+  adoptAt = decoded.entryEnd
+  return decoded.isInt
+}
+
+/** Passes over texts of a block that is being adopted; false when there are fewer. */
+function skipTexts(bytes: Uint8Array, count: number): boolean {
+  if (!(count >= 0)) return false
+  let at = adoptAt
+  let left = count
+  for (; left > 0 && at < adoptEnd; left--) {
+    const head = bytes[at]!
+    at = head >= 0x80 && head < 0xc0 ? at + 2 + (head & 63) : lpEntryEnd(bytes, at)
+  }
+  adoptAt = at
+  adoptElements += count - left
+  return left === 0
+}
+
+const adoptedId = new StreamId()
+
+/**
+ * Fills in a block's fields from its bytes, a listpack from elsewhere. False when it is not one of a stream, or its ids do
+ * not ascend from that of the block on.
+ */
 export function adoptBlock(block: Block, end: number): boolean {
-  const { bytes } = block
+  const { bytes, first } = block
   if (!lpValidate(bytes, 0, end, true)) return false
   block.used = end - 1
-  let at = HEADER_BYTES
-  // A failed integer() is seen by the caller as NaN, and leaves `at` alone.
-  const integer = (): number => {
-    if (at >= block.used) return Number.NaN
-    lpRead(bytes, at, decoded)
-    if (!decoded.isInt) return Number.NaN
-    block.elements++
-    at = decoded.entryEnd
-    return decoded.int
-  }
-  const skip = (texts: number): boolean => {
-    for (; texts > 0 && at < block.used; texts--) {
-      block.elements++
-      at = lpEntryEnd(bytes, at)
-    }
-    return texts === 0
-  }
-  block.count = integer()
-  block.deleted = integer()
-  block.fieldCount = integer()
-  block.fieldsAt = at
-  if (!(block.count >= 0 && block.deleted >= 0 && block.fieldCount >= 0)) return false
-  if (!skip(block.fieldCount) || integer() !== 0) return false
-  block.entriesAt = at
+  adoptAt = HEADER_BYTES
+  adoptEnd = end - 1
+  adoptElements = 0
+  if (!nextInteger(bytes)) return false
+  block.count = adoptInteger
+  if (!nextInteger(bytes)) return false
+  block.deleted = adoptInteger
+  if (!nextInteger(bytes)) return false
+  block.fieldCount = adoptInteger
+  block.fieldsAt = adoptAt
+  if (block.count < 0 || block.deleted < 0 || !skipTexts(bytes, block.fieldCount)) return false
+  if (!nextInteger(bytes) || adoptInteger !== 0) return false
+  block.entriesAt = adoptAt
+  adoptedId.copy(first)
   let live = 0
   let dead = 0
-  while (at < block.used) {
-    const before = block.elements
-    const flags = bytes[at]!
-    if (integer() !== flags || flags > (DELETED | SAME_FIELDS)) return false
-    if (Number.isNaN(integer()) || Number.isNaN(integer())) return false
-    const texts = (flags & SAME_FIELDS) === 0 ? 2 * integer() : block.fieldCount
-    if (!(texts >= 0) || !skip(texts)) return false
-    const counted = block.elements - before
-    if (integer() !== counted) return false
+  let isFirst = true
+  while (adoptAt < adoptEnd) {
+    const before = adoptElements
+    const entry = adoptAt
+    const flags = bytes[entry]!
+    if (!nextInteger(bytes) || adoptInteger !== flags || flags > (DELETED | SAME_FIELDS)) return false
+    if (!nextInteger(bytes) || !nextInteger(bytes)) return false
+    readEntryId(block, entry, entryId)
+    const order = entryId.compare(adoptedId)
+    if (order < 0 || (order === 0 && !isFirst)) return false
+    adoptedId.copy(entryId)
+    isFirst = false
+    let texts = block.fieldCount
+    if ((flags & SAME_FIELDS) === 0) {
+      if (!nextInteger(bytes)) return false
+      texts = 2 * adoptInteger
+    }
+    if (!skipTexts(bytes, texts)) return false
+    const counted = adoptElements - before
+    if (!nextInteger(bytes) || adoptInteger !== counted) return false
     if ((flags & DELETED) === 0) live++
     else dead++
   }
+  block.elements = adoptElements
   if (live !== block.count || dead !== block.deleted) return false
   block.liveAt = liveFrom(block, block.entriesAt)
   return true

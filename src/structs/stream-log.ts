@@ -410,12 +410,6 @@ export class StreamLog extends StreamView {
       readEntryId(last, entryBefore(last, last.used), previous)
       if (previous.compare(first) >= 0) return false
     }
-    for (let at = block.entriesAt; at < block.used; at = entryEnd(block, at)) {
-      readEntryId(block, at, scratchId)
-      const order = at === block.entriesAt ? scratchId.compare(first) + 1 : scratchId.compare(previous)
-      if (order <= 0) return false
-      previous.copy(scratchId)
-    }
     writeCounts(block)
     this.blocks.append(block)
     this.blocksBytes += blockBytes(block)
