@@ -61,7 +61,9 @@ async function generate(port: number, dataset: Dataset, count: number) {
   const { bytes, places } = template(datasets[dataset]())
   const buffer = Buffer.concat(Array.from({ length: batch }, () => bytes))
   let sent = 0
-  let answered = 0
+  let lines = 0
+  // XADD answers with the id, a bulk.
+  const linesPerReply = dataset === "stream" ? 2 : 1
   let pending: Buffer = buffer.subarray(0, 0)
   let inBatch = 0
   const done = Promise.withResolvers<void>()
@@ -103,11 +105,11 @@ async function generate(port: number, dataset: Dataset, count: number) {
       drain: flush,
       data(socket, chunk) {
         if (chunk[0] === 0x2d) return done.reject(new Error(chunk.toString("latin1", 1).split("\r\n")[0]))
-        for (let i = 0; i < chunk.length; i++) if (chunk[i] === 0x0a) answered++
-        if (answered === count) {
+        for (let i = 0; i < chunk.length; i++) if (chunk[i] === 0x0a) lines++
+        if (lines === count * linesPerReply) {
           done.resolve()
           socket.end()
-        } else if (answered === sent) next(socket)
+        } else if (lines === sent * linesPerReply) next(socket)
       },
       close: () => done.reject(new Error("connection closed")),
     },
