@@ -134,21 +134,23 @@ export class Config {
    * the pattern is the name itself (then the row is called as it was asked for). No name comes twice.
    */
   getMatching(patterns: readonly string[]): [name: string, value: string][] {
-    const found = new Map<string, string>()
+    // By name in small letters; a name that is asked for by itself is shown as it was written.
+    const found = new Map<string, [string, string]>()
     for (const pattern of patterns) {
       if (!/[[*?]/.test(pattern)) {
         const value = this.getText(pattern)
-        if (value !== undefined && !found.has(pattern)) found.set(pattern, value)
+        const name = pattern.toLowerCase()
+        if (value !== undefined && !found.has(name)) found.set(name, [pattern, value])
         continue
       }
       const bytes = encoder.encode(pattern)
       for (const [name, row] of ROWS) {
         if (row.isHidden || found.has(name)) continue
         if (globMatch(bytes, 0, bytes.length, row.nameBytes, 0, row.nameBytes.length, true))
-          found.set(name, row.directive.kind.format(this.#read(row)))
+          found.set(name, [name, row.directive.kind.format(this.#read(row))])
       }
     }
-    return [...found]
+    return [...found.values()]
   }
 
   /** Whether an argument of CONFIG SET after this name must be kept out of logs. */

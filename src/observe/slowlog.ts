@@ -224,7 +224,7 @@ function get(call: Call, slowlog: SlowLog): void {
   }
   let count = SHOWN_BY_DEFAULT
   if (args.count === 3) {
-    count = args.integer(2)
+    count = Number(args.int64(2) ?? Number.NaN)
     if (!(count >= -1)) {
       reply.error("ERR count should be greater than or equal to -1")
       return

@@ -59,5 +59,6 @@ oracleClients("keyspace notifications", {
     RESET: 0.5,
   },
   prepare: [["CONFIG", "SET", "notify-keyspace-events", "KEA"]],
+  mayBeSpoilt: ([name]) => String(name).toUpperCase() !== "CONFIG",
   counted,
 })
