@@ -19,6 +19,8 @@
  *    Strings do not move while they are on the stack.
  * 3. A Lua error (`vm.error`, or one inside a C API function that can raise one: lua_call, lua_gettable with metamethods,
  *    any allocation) leaves as an exception through the TypeScript frames. `finally` works; `catch` must throw it on.
+ *    Better: push the error and return RAISE. It is raised when the frame is gone, so that a message handler, which runs
+ *    before the frames of the error go, can be put aside like everything else.
  * 4. Any other exception means that the interpreter's state is no longer sound: it is given up (`isBroken`).
  * 5. Before pushing many values, lua_checkstack(L, n) (a function may push 20 without asking).
  *
@@ -30,7 +32,7 @@ import { readFileSync } from "node:fs"
 import luaWasmPath from "wasmoon-lua5.1/dist/liblua5.1.wasm" with { type: "file" }
 import { latin1 } from "../bytes/compare.ts"
 import type { LuaApi } from "./lua-api.ts"
-import { asTableFunction, type GlueExports, instantiateGlue, OWN_SLOT, RUNNING } from "./wasm-glue.ts"
+import { asTableFunction, type GlueExports, instantiateGlue, OWN_SLOT, RAISE, RUNNING } from "./wasm-glue.ts"
 
 /** Called by Lua with a state; its arguments are at stack positions 1.., returns how many results it has pushed. */
 export type HostFunction = (L: number) => number
@@ -76,6 +78,8 @@ export interface LuaVmOptions {
    * `start`. May raise a Lua error.
    */
   onTick: (L: number) => boolean
+  /** After `onTick` has said true: it could not be put aside. `onTick` is called once more then, as otherwise. */
+  onStuck?: () => void
 }
 
 /** Instructions between two calls of the hook, as in Redis. */
@@ -88,6 +92,9 @@ const GC_COUNT = 3
 const GC_COUNTB = 4
 /** Where lua_Debug has its fields, and how large it is: event, name, namewhat, what, source, currentline, …, short_src[60]. */
 const DEBUG = { name: 4, what: 12, source: 16, currentline: 20, shortSource: 36, size: 128 } as const
+
+/** Where lua_State has its fields. */
+const STATE = { hookmask: 56, allowhook: 57 } as const
 
 /** What wasm has thrown that is no Lua error: the state of the interpreter cannot be relied on. */
 export class LuaBrokenError extends Error {}
@@ -141,6 +148,10 @@ export class LuaVm {
         const { finished } = this
         this.finished = undefined
         finished?.(status, undefined)
+      },
+      stuck: () => {
+        this.wake = undefined
+        options.onStuck?.()
       },
       suspend: Suspending === undefined ? () => {} : new Suspending(putAside),
     })
@@ -227,9 +238,14 @@ export class LuaVm {
     this.api.lua_sethook(L, this.hookSlot, MASK_COUNT, HOOK_INSTRUCTIONS)
   }
 
-  /** Until `setHook`, `onTick` is called at every line that `L` runs. */
+  /**
+   * For an `onTick` that is about to raise an error: from now on until `setHook` it is called at every line that `L` runs,
+   * also in a message handler that is called for the error. (Lua calls no hooks until the error is caught, by a
+   * field of the state that is reached here by its place.)
+   */
   hookEveryLine(L: number): void {
     this.api.lua_sethook(L, this.hookSlot, MASK_LINE, 0)
+    if (this.bytes[L + STATE.hookmask] === MASK_LINE) this.bytes[L + STATE.allowhook] = 1
   }
 
   /** Bytes that a state has allocated. */
@@ -403,7 +419,7 @@ export class LuaVm {
 
   /** Takes a function into the interpreter's table, for good. Returns its slot, to be pushed with lua_pushcclosure. */
   register(host: HostFunction): number {
-    return this.addToTable(asTableFunction(host))
+    return this.addToTable(asTableFunction(host, this.api.lua_error))
   }
 
   private addToTable(f: unknown): number {
@@ -505,4 +521,4 @@ const BINARY_CHUNK = 27
 /** Told when a call that was put aside is over; an error means that the interpreter is broken. */
 export type Finished = (status: number, error: Error | undefined) => void
 
-export { RUNNING }
+export { RAISE, RUNNING }

@@ -12,7 +12,7 @@ import type { RegisteredCommand } from "../command/registry.ts"
 import { reportedVersion } from "../engine/connection-commands.ts"
 import type { LogLevel } from "../engine/engine.ts"
 import { Arguments } from "../resp/arguments.ts"
-import { type HostFunction, LuaType, type LuaVm } from "./lua-vm.ts"
+import { type HostFunction, LuaType, type LuaVm, RAISE } from "./lua-vm.ts"
 import type { ScriptHost } from "./script-host.ts"
 import { pushErrorTable } from "./to-lua.ts"
 
@@ -86,8 +86,7 @@ export class RedisApi {
     vm.api.lua_settop(L, 0)
     const { replies } = host
     host.reader.push(L, replies.bytes)
-    if (raises && replies.bytes[0] === ERROR_BYTE) vm.api.lua_error(L)
-    return 1
+    return raises && replies.bytes[0] === ERROR_BYTE ? RAISE : 1
   }
 
   /** The command that is called; undefined when there is none of this name. */
@@ -113,8 +112,7 @@ export class RedisApi {
     const { vm } = this.host
     vm.api.lua_settop(L, 0)
     pushErrorTable(vm, L, text, counted)
-    if (raises) vm.api.lua_error(L)
-    return 1
+    return raises ? RAISE : 1
   }
 
   /** Fills the table of arguments from the stack; a text is what is wrong with them. */
@@ -161,11 +159,9 @@ export class RedisApi {
   // ------------------------------------------------------------------ the rest of the table
 
   /** Raises {err=…} as the functions of Redis do, without a place before the text. */
-  private fail(L: number, text: string): never {
-    const { vm } = this.host
-    pushErrorTable(vm, L, text, false)
-    vm.api.lua_error(L)
-    throw new Error("lua_error returned")
+  private fail(L: number, text: string): number {
+    pushErrorTable(this.host.vm, L, text, false)
+    return RAISE
   }
 
   private log(L: number): number {

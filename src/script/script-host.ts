@@ -55,6 +55,8 @@ const COLLECTION_STEP_KBYTES = 50
 const MEMORY_BYTES_KEPT = 64 * 1024 * 1024
 const WORTH_GIVING_UP = 4
 const ERROR_BYTE = 45
+/** About 100 ms. */
+const TICKS_UNTIL_RETRY = 50
 const KILLED = "ERR Script killed by user with SCRIPT KILL..."
 
 /** What the composition root lends. */
@@ -93,8 +95,14 @@ class Run {
   /** Wrote, so it cannot be killed any more. */
   hasWritten = false
   isKilled = false
+  /** Has been given the error that ends it; it may catch it. */
+  isEnding = false
   /** Others get BUSY. */
   isSlow = false
+  /** Has been put aside before. */
+  wasAside = false
+  /** Looks at the clock to let pass before it is tried again to put it aside. */
+  ticksUntilRetry = 0
   /** Put aside now. */
   isAside = false
   held: Withdrawn | undefined
@@ -143,7 +151,11 @@ export class ScriptHost {
   get vm(): LuaVm {
     if (this.vm_?.isBroken) this.giveUp()
     if (this.vm_ === undefined) {
-      const vm = new LuaVm({ memoryBytesMax: this.ports.memoryBytesMax(), onTick: L => this.onTick(L) })
+      const vm = new LuaVm({
+        memoryBytesMax: this.ports.memoryBytesMax(),
+        onTick: L => this.onTick(L),
+        onStuck: () => this.onStuck(),
+      })
       this.vm_ = vm
       this.reader_ = new ReplyReader(vm)
       this.maker_ = new ReplyMaker(vm, text => this.engine.countErrorText(text))
@@ -234,7 +246,10 @@ export class ScriptHost {
     run.isOutOfMemory = (engine.conditions & EngineCondition.MemoryLimit) !== 0
     run.hasWritten = false
     run.isKilled = false
+    run.isEnding = false
     run.isSlow = false
+    run.wasAside = false
+    run.ticksUntilRetry = 0
     run.isAside = false
     run.now = engine.keyspace.now
     run.startedMicros = -1
@@ -467,8 +482,8 @@ export class ScriptHost {
       return false
     }
     if (run.isAside) this.takeUp(run)
-    else if (this.mayBePutAside(run)) {
-      if (!run.isSlow) this.beginSlow(run)
+    else if (!run.isKilled && this.mayBePutAside(run)) {
+      if (!run.wasAside) this.beginSlow(run)
       else this.putAside(run)
       return true
     }
@@ -476,19 +491,29 @@ export class ScriptHost {
     return false
   }
 
+  /** It goes on as if it had not been asked. */
+  private onStuck(): void {
+    const run = this.run_!
+    if (run.wasAside) this.takeUp(run)
+    else run.isAside = false
+    run.ticksUntilRetry = TICKS_UNTIL_RETRY
+  }
+
   private mayBePutAside(run: Run): boolean {
     const { engine } = this
     const threshold = engine.config.values.busyReplyThreshold
     if (threshold === 0 || !run.sandbox.vm.canSuspend) return false
-    if (!run.isSlow && this.usecOf(run) < threshold * 1000) return false
+    if (!run.wasAside && this.usecOf(run) < threshold * 1000) return false
+    if (run.ticksUntilRetry-- > 0) return false
     return engine.caller.nesting === 1 && run.caller.transport !== undefined && !run.caller.isObeyed
   }
 
   private beginSlow(run: Run): void {
     const { engine } = this
     const { script } = run
-    run.isSlow = true
     run.isAside = true
+    if (run.isSlow) return
+    run.isSlow = true
     const kill = script.isFunction ? "FUNCTION KILL" : "SCRIPT KILL"
     engine.log(
       "warning",
@@ -502,6 +527,7 @@ export class ScriptHost {
   private firstAside(run: Run): void {
     const { engine } = this
     const { caller, command } = run
+    run.wasAside = true
     run.args = run.args.clone()
     run.held = engine.propagator.withdraw()
     caller.blocked = true
@@ -535,7 +561,8 @@ export class ScriptHost {
 
   private kill(run: Run, L: number): never {
     const { vm } = run.sandbox
-    this.engine.log("notice", "Lua script killed by user with SCRIPT KILL.")
+    if (!run.isEnding) this.engine.log("notice", "Lua script killed by user with SCRIPT KILL.")
+    run.isEnding = true
     vm.hookEveryLine(L)
     vm.api.lua_createtable(L, 0, 1)
     vm.pushText(L, KILLED)

@@ -10,7 +10,8 @@
  * - `run(L, arguments, results, handler)`: lua_pcall for a script; made a promising function. What it returned stands in
  *   the global `status` at once, so that a script that was never suspended is seen to be over without asking a promise.
  * - `hook(L, ar)`: the count hook. Asks `tick(L)`, and only if that says 1, calls `suspend()`, at which the whole stack is
- *   put aside until its promise is kept; then `tick` is asked again.
+ *   put aside until its promise is kept; then `tick` is asked again. When there is a JavaScript frame after all (a message
+ *   handler that runs because a host function has failed), `suspend` throws; then `stuck()` is told, and `tick` asked again.
  *
  * The interpreter's functions are reached through the table `functions`: a copy of the interpreter's own table, since that
  * does not exist yet when this module is made; its three slots from `OWN_SLOT` hold what is needed beside it.
@@ -23,6 +24,8 @@ const TABLE_SIZE = 1004
 export interface GlueImports {
   /** What the count hook does: 0 go on, 1 suspend. May throw a Lua error. */
   tick(state: number): number
+  /** It could not be suspended. */
+  stuck(): void
   /** Called with what `run` returns, before it does. */
   done(status: number): void
   /** A WebAssembly.Suspending, or any function where there is none. */
@@ -49,6 +52,7 @@ const Op = {
   if: 0x04,
   try: 0x06,
   catch: 0x07,
+  catchAll: 0x19,
   throw: 0x08,
   end: 0x0b,
   br: 0x0c,
@@ -57,9 +61,11 @@ const Op = {
   callIndirect: 0x11,
   localGet: 0x20,
   localSet: 0x21,
+  localTee: 0x22,
   globalGet: 0x23,
   globalSet: 0x24,
   i32Const: 0x41,
+  i32Eq: 0x46,
 } as const
 
 /** LEB128, unsigned. */
@@ -132,8 +138,9 @@ function assemble(): Uint8Array<ArrayBuffer> {
     [...name("host"), ...name("tick"), Kind.function, TYPE.one],
     [...name("host"), ...name("suspend"), Kind.function, TYPE.toNothing],
     [...name("host"), ...name("done"), Kind.function, TYPE.oneToNothing],
+    [...name("host"), ...name("stuck"), Kind.function, TYPE.toNothing],
   ]
-  const [tick, suspend, done, invoke, longjmp, run, hook] = [0, 1, 2, 3, 4, 5, 6]
+  const [tick, suspend, done, stuck, invoke, longjmp, run, hook] = [0, 1, 2, 3, 4, 5, 6, 7]
   const functions = [[invokeType], [TYPE.toNothing], [TYPE.fourToOne], [TYPE.two]]
   const exports_ = [
     [...name("invoke"), Kind.function, invoke!],
@@ -169,7 +176,12 @@ function assemble(): Uint8Array<ArrayBuffer> {
     ...[Op.loop, EMPTY],
     ...[Op.localGet, 0, Op.call, tick!],
     ...[Op.if, EMPTY],
-    ...[Op.call, suspend!, Op.br, 1],
+    ...[Op.try, EMPTY],
+    ...[Op.call, suspend!],
+    Op.catchAll,
+    ...[Op.call, stuck!],
+    Op.end,
+    ...[Op.br, 1],
     Op.end,
     Op.end,
   ])
@@ -197,18 +209,41 @@ export function instantiateGlue(host: GlueImports): GlueExports {
 
 let wrapper: WebAssembly.Module | undefined
 
+/** What a host function returns to have the value on top of the stack raised as an error, once its frame is gone. */
+export const RAISE = -0x8000_0000
+
 /**
  * A function of JavaScript as one that fits in the interpreter's table: i32 → i32 (lua_CFunction). One tiny instance each.
+ *
+ * @param raise lua_error
  */
-export function asTableFunction(host: (state: number) => number): (state: number) => number {
-  wrapper ??= new WebAssembly.Module(
+export function asTableFunction(host: (state: number) => number, raise: (state: number) => number): unknown {
+  wrapper ??= assembleWrapper()
+  return new WebAssembly.Instance(wrapper, { host: { f: host, raise } }).exports.f
+}
+
+function assembleWrapper(): WebAssembly.Module {
+  const [host, raise, wrapped] = [0, 1, 2]
+  const code = body(1, [
+    ...[Op.localGet, 0, Op.call, host!, Op.localTee, 1],
+    ...constant(RAISE),
+    ...[Op.i32Eq, Op.if, EMPTY],
+    ...[Op.localGet, 0, Op.call, raise!, Op.localSet, 1],
+    Op.end,
+    ...[Op.localGet, 1],
+  ])
+  return new WebAssembly.Module(
     new Uint8Array([
       ...MODULE,
       ...section(1, vector([functionType(1, 1)])),
-      ...section(2, vector([[...name("host"), ...name("f"), Kind.function, 0]])),
-      ...section(7, vector([[...name("f"), Kind.function, 0]])),
+      ...section(2, vector([importOf("f"), importOf("raise")])),
+      ...section(3, vector([[0]])),
+      ...section(7, vector([[...name("f"), Kind.function, wrapped!]])),
+      ...section(10, vector([code])),
     ]),
   )
-  const instance = new WebAssembly.Instance(wrapper, { host: { f: host } })
-  return instance.exports.f as (state: number) => number
+}
+
+function importOf(field: string): number[] {
+  return [...name("host"), ...name(field), Kind.function, 0]
 }
