@@ -136,7 +136,7 @@ async function main(): Promise<void> {
   let interrupts = 0
   process.on("SIGTERM", () => {
     log.write("notice", "Received SIGTERM scheduling shutdown...")
-    server.shutdown(shutdownOptions(values.shutdownOnSigterm))
+    server.requestShutdown(shutdownOptions(values.shutdownOnSigterm))
   })
   process.on("SIGINT", () => {
     if (interrupts++ > 0) {
@@ -144,7 +144,7 @@ async function main(): Promise<void> {
       process.exit(1)
     }
     log.write("notice", "Received SIGINT scheduling shutdown...")
-    server.shutdown(shutdownOptions(values.shutdownOnSigint))
+    server.requestShutdown(shutdownOptions(values.shutdownOnSigint))
   })
   process.on("SIGHUP", () => {})
   process.on("SIGPIPE", () => {})

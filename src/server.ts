@@ -83,6 +83,7 @@ export class Server {
   readonly limits: ClientLimits
   readonly configFile: string | undefined
   private closed = false
+  private requestedShutdown: ShutdownOptions | undefined
   private readonly onExit: (code: number) => void
 
   constructor(options: ServerOptions) {
@@ -166,6 +167,12 @@ export class Server {
       queueMicrotask(() => this.end())
       return undefined
     }
+    engine.onShutdownAbort = () => {
+      if (this.requestedShutdown === undefined) return false
+      this.requestedShutdown = undefined
+      engine.log("notice", "Shutdown manually aborted.")
+      return true
+    }
     this.followConfig()
     const endTick = (): void => engine.endTick()
     engine.requestTick = () => setImmediate(endTick)
@@ -237,6 +244,7 @@ export class Server {
     this.observer.ports.reload = options => this.persistence.reloadSaved(options)
     this.observer.ports.lastSave = () => this.persistence.saves.lastSave
     this.cron.onTick.push(() => this.persistence.tick())
+    this.cron.onTick.push(() => this.dueShutdown())
     this.observer.info.provide("stats", () => [["migrate_cached_sockets", this.peers.keptCount]])
     this.cron.onSecond.push(() => this.peers.tidy())
     this.cron.onSecond.push(() => this.persistence.aof.everySecond())
@@ -321,7 +329,18 @@ export class Server {
     config.onChangeOfAny(["notify-keyspace-events", "maxmemory-policy", "lfu-log-factor", "lfu-decay-time"], apply)
   }
 
-  /** Stops as a signal or SHUTDOWN asks for: saves what the configuration says, then ends the process if all is well. */
+  /** Stops as a signal asks for, at the next tick: until then SHUTDOWN ABORT can take it back. */
+  requestShutdown(options: ShutdownOptions): void {
+    this.requestedShutdown = options
+  }
+
+  private dueShutdown(): void {
+    const options = this.requestedShutdown
+    this.requestedShutdown = undefined
+    if (options !== undefined) this.shutdown(options)
+  }
+
+  /** Stops at once: saves what the configuration says, then ends the process if all is well. */
   shutdown(options: ShutdownOptions = { save: false, nosave: false, now: false, force: false }): void {
     if (this.closed || !this.persistence.mayEnd(options)) return
     this.end()

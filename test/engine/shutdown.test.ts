@@ -64,6 +64,20 @@ describe("SHUTDOWN", () => {
     expect(await bundis.exited).toBe(0)
   })
 
+  test("ABORT takes back what a signal has asked for, until the next tick", async () => {
+    await using bundis = await startBundis(["--appendonly", "no", "--save", "", "--enable-debug-command", "yes"])
+    await using client = await bundis.connect()
+    await client.plain("DEBUG", "PAUSE-CRON", "1")
+    bundis.signal("SIGTERM")
+    await bundis.untilLogged("Received SIGTERM")
+    expect(await client.plain("SHUTDOWN", "ABORT")).toBe("OK")
+    await bundis.untilLogged("Shutdown manually aborted")
+    await client.plain("DEBUG", "PAUSE-CRON", "0")
+    expect(await client.plain("PING")).toBe("PONG")
+    bundis.signal("SIGTERM")
+    expect(await bundis.exited).toBe(0)
+  })
+
   test("signals follow shutdown-on-sigterm and shutdown-on-sigint", async () => {
     await using dir = new TempDir()
     const options = ["--appendonly", "no", "--save", "", "--shutdown-on-sigterm", "save"]
