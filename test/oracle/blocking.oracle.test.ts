@@ -65,7 +65,6 @@ const streams = {
   "XADD stream '6-*' field value": 2,
   "XGROUP CREATE stream 'g' ('0'|'$') MKSTREAM": 2,
   "XGROUP DESTROY stream 'g'": 0.3,
-  "XGROUP SETID stream 'g' 0": 0.3,
   "XDEL stream '5-0' '5-1'": 0.5,
   "XTRIM stream MAXLEN 1": 0.5,
   "XACK stream 'g' '5-0' '5-1'": 0.5,

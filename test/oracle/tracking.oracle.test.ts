@@ -30,5 +30,10 @@ oracleClients("tracking", {
     RESET: 0.1,
   },
   resp: [3],
-  looser: { "CLIENT TRACKINGINFO": { unordered: true } },
+  // Somebody tracks all the time: when nobody does, the keys remembered are forgotten here.
+  prepare: [
+    ["HELLO", "3"],
+    ["CLIENT", "TRACKING", "ON", "OPTIN"],
+  ],
+  looser: { "CLIENT TRACKINGINFO": { unordered: true }, HGETALL: { unordered: true } },
 })
