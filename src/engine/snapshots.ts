@@ -58,6 +58,8 @@ export interface FrozenData {
   readonly replication: ReplicationPoint | undefined
   /** Sources of the function libraries. */
   readonly libraries: readonly Uint8Array[]
+  /** Somebody will read it who may know no more than Redis 7.0: leave out what is not worth failing for. */
+  readonly hasOldReaders?: boolean
 }
 
 /** The function libraries, which are kept and loaded with the keys. */

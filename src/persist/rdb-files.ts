@@ -23,6 +23,7 @@ export function rdbEncoder(engine: Engine, version: string, isBase = false): Sna
       isAofBase: isBase,
       replication: data.replication,
       functions: data.libraries,
+      ...(data.hasOldReaders ? { hasOldReaders: true } : {}),
     }
     return encode(data, options, new RdbWriter({ checksum: rdbchecksum, compress: rdbcompression }), progress)
   }

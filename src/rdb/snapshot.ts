@@ -25,7 +25,7 @@ import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { FrozenMap } from "../structs/byte-map.ts"
 import { ContainerView, container, isShort, longPacked, packed, readRecord, typeOfPacked } from "./encode-value.ts"
 import { writeExtras } from "./extras.ts"
-import { Opcode, VERSION_7_0, VERSION_7_4 } from "./format.ts"
+import { Opcode, RdbType, VERSION_7_0, VERSION_7_4 } from "./format.ts"
 import type { RdbWriter } from "./writer.ts"
 
 const RECORD_WORK = 128
@@ -56,6 +56,11 @@ export interface SnapshotOptions {
   replication?: { id: string; offset: number; db: number }
   /** Sources of the function libraries. */
   functions?: readonly Uint8Array[]
+  /**
+   * Written for Redis 7.0 where that costs little: the times of last success of consumers are left out where they differ from
+   * those of the last attempt.
+   */
+  hasOldReaders?: boolean
   /** Whether a hash has, or may have, fields that expire. */
   fieldsExpire: boolean
   /** What is noted of the use of each key: nothing, seconds since (LRU), or how often (LFU). */
@@ -157,6 +162,7 @@ function* database(
       if (options.uses !== "none") use(writer, keys.access(address), options)
       if (large !== undefined) {
         const view = new ContainerView(kind, large, true)
+        if (options.hasOldReaders && view.type === RdbType.Stream3) view.type = RdbType.Stream2
         writer.byte(view.type)
         writer.string(keys.keyBytes, keyStart, keyEnd)
         yield* container(writer, view)
