@@ -7,7 +7,10 @@ const list: Word = (random, profile) => (random.oneIn(15) ? "z1" : "l" + random.
 const zset: Word = random => (random.oneIn(15) ? "l1" : "z" + random.between(1, 4))
 const stream: Word = random => (random.oneIn(15) ? "l1" : "s" + random.between(1, 2))
 
-/** Keys that are never of another type: of several keys 7.0 looks only at the one that has got something. */
+/**
+ * Keys that are never of another type, and of which only one gets something at a time (not so with SWAPDB): of several keys
+ * 7.0 looks only at one that has got something, 7.4 at all of them in the order of the command.
+ */
 const sound: Word = random => random.pick(["l3", "l4"])
 const pure: Word = random => random.pick(["z3", "z4"])
 
@@ -27,7 +30,7 @@ const lists = {
   "LRANGE list 0 -1": 1,
   "MULTI ; RPUSH list value ; BLPOP list '0' ; EXEC": 0.5,
   "MULTI ; RPUSH list value value ; LPOP list ; EXEC": 1,
-  "MULTI ; RPUSH list value ; DEL list ; RPUSH list value ; EXEC": 0.5,
+  "MULTI ; RPUSH 'l1' value ; DEL ('l1'|'l2') ; RPUSH ('l1'|'l2') value ; EXEC": 0.5,
   "SORT list ALPHA STORE list": 0.3,
 }
 const zsets = {
@@ -51,7 +54,6 @@ const keys = {
   "SET ('l1'|'l2'|'z1'|'z2') value": 0.3,
   "MOVE list 1": 0.2,
   "SELECT (0|0|0|1)": 0.3,
-  "SWAPDB 0 1": 0.1,
   FLUSHALL: 0.1,
   "EXPIRE (list|zset) 100000": 0.3,
   "TYPE (list|zset)": 1,

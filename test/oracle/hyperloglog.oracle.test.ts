@@ -52,6 +52,8 @@ oracleFamily("hyperloglog, damaged", {
     "SET key header": 2,
     "PFDEBUG TODENSE key": 1,
   },
+  // What is spoilt could damage the registers.
+  mayBeSpoilt: ([name]) => !["SET", "SETRANGE"].includes(String(name).toUpperCase()),
   ...sparse(3000),
   words: {
     element,
