@@ -20,6 +20,7 @@
  */
 
 import { BLOCK_RECORDS_MAX, type ByteMap } from "../structs/byte-map.ts"
+import { HAS_EXPIRY } from "../structs/record-layout.ts"
 import type { Database } from "./db.ts"
 import type { Keyspace } from "./keyspace.ts"
 
@@ -38,6 +39,7 @@ const UNFIT = Number.NEGATIVE_INFINITY
 /** Scratch for one block being looked at; module-wide since nothing here is re-entrant. */
 const addresses = new Int32Array(BLOCK_RECORDS_MAX)
 const hashes = new Int32Array(BLOCK_RECORDS_MAX)
+const headers = new Int32Array(BLOCK_RECORDS_MAX)
 
 export class Evictor {
   /** maxmemory-samples. */
@@ -91,27 +93,16 @@ export class Evictor {
     return false
   }
 
+  /** The score of a candidate whose turn has come; of random ones only their fitness is asked. */
   private scoreAgain(keys: ByteMap, address: number): number {
-    if (this.order !== "random") return this.score(keys, address)
-    return this.volatileOnly && keys.expiry(address) === 0 ? UNFIT : NEVER
+    if (this.volatileOnly && keys.expiry(address) === 0) return UNFIT
+    return this.order === "random" ? NEVER : this.score(keys, address, keys.access(address))
   }
 
   /** The higher, the sooner a record should go. */
-  private score(keys: ByteMap, address: number): number {
-    const { keyspace } = this
-    if (this.volatileOnly) {
-      const expiry = keys.expiry(address)
-      if (expiry === 0) return UNFIT
-      if (this.order === "ttl") return -expiry
-    }
-    switch (this.order) {
-      case "lfu":
-        return keyspace.minutesUncounted(keys, address) - keyspace.frequency(keys, address) * 0x10000
-      case "random":
-        return keyspace.random.next32()
-      default:
-        return keyspace.idleSeconds(keys, address)
-    }
+  private score(keys: ByteMap, address: number, access: number): number {
+    if (this.order === "ttl") return -keys.expiry(address)
+    return this.order === "random" ? this.keyspace.random.next32() : this.keyspace.dispensability(access)
   }
 
   /** Fills the empty pool; false when no key is eligible. */
@@ -153,15 +144,12 @@ export class Evictor {
 
   /** Pools the best of at most `limit` records of the block at a cursor; returns how many it looked at. */
   private look(db: Database, keys: ByteMap, cursor: number, limit: number): number {
-    const count = keys.scanBlock(cursor, addresses, hashes)
-    const looked = Math.min(count, limit)
-    let at = looked === count ? 0 : this.keyspace.random.nextBelow(count)
-    for (let i = 0; i < looked; i++) {
-      const score = this.score(keys, addresses[at]!)
-      if (this.pooled < POOL_MAX || score > this.poolScores[0]!) this.offer(score, hashes[at]!, db.index)
-      if (++at === count) at = 0
+    const count = keys.sampleBlock(cursor, Math.min(limit, BLOCK_RECORDS_MAX), addresses, hashes, headers)
+    for (let i = 0; i < count; i++) {
+      const score = this.score(keys, addresses[i]!, headers[i]! >>> 8)
+      if (this.pooled < POOL_MAX || score > this.poolScores[0]!) this.offer(score, hashes[i]!, db.index)
     }
-    return looked
+    return count
   }
 
   /** Pools the best volatile records of one block that has some. */
@@ -169,13 +157,13 @@ export class Evictor {
     let cursor = this.volatileBlock(keys, start)
     // A bound may outlive the key it was for; it is put right, and then the block is not found again.
     for (let blocks = keys.expirySize; blocks > 0 && this.pooled === 0; blocks--) {
-      const count = keys.scanBlock(cursor, addresses, hashes)
+      const count = keys.sampleBlock(cursor, BLOCK_RECORDS_MAX, addresses, hashes, headers)
       let earliest = NEVER
       for (let i = 0; i < count; i++) {
+        if ((headers[i]! & HAS_EXPIRY) === 0) continue
         const expiry = keys.expiry(addresses[i]!)
-        if (expiry === 0) continue
         if (expiry < earliest) earliest = expiry
-        const score = this.score(keys, addresses[i]!)
+        const score = this.score(keys, addresses[i]!, headers[i]! >>> 8)
         if (this.pooled < POOL_MAX || score > this.poolScores[0]!) this.offer(score, hashes[i]!, db.index)
       }
       keys.noteEarliestInBlock(cursor, earliest)

@@ -117,7 +117,7 @@ export class Keyspace {
 
   /** Sets the access clock of this second, for LRU; with LFU it is the value a new key begins with. */
   tickAccessClock(): void {
-    const clock = this.lfu ? (this.minutes() << 8) | LFU_INITIAL : Math.floor(this.now / 1000) & 0xffffff
+    const clock = this.lfu ? (this.minutes() << 8) | LFU_INITIAL : this.seconds()
     if (clock === this.accessClock) return
     this.accessClock = clock
     for (const db of this.databases) db.keys.accessClock = clock
@@ -133,7 +133,7 @@ export class Keyspace {
 
   /** Seconds since a record was used (LRU clock). */
   idleSeconds(map: ByteMap, address: number): number {
-    return ((Math.floor(this.now / 1000) & 0xffffff) - map.access(address)) & 0xffffff
+    return (this.seconds() - map.access(address)) & 0xffffff
   }
 
   /** Logarithmic access counter of a record, decayed to now (LFU). */
@@ -141,9 +141,13 @@ export class Keyspace {
     return this.lfuDecayed(map.access(address))
   }
 
-  /** Minutes since a record's counter was last brought up to date (LFU): equal counters are told apart by it. */
-  minutesUncounted(map: ByteMap, address: number): number {
-    return (this.minutes() - (map.access(address) >>> 8)) & 0xffff
+  /**
+   * How dispensable a record is by its access field: seconds since its last use (or change); with LFU the less counted the
+   * more, and among equals the longer not counted the more. Grows with time alone.
+   */
+  dispensability(access: number): number {
+    if (!this.lfu) return (this.seconds() - access) & 0xffffff
+    return ((this.minutes() - (access >>> 8)) & 0xffff) - this.lfuDecayed(access) * 0x10000
   }
 
   /** Exchanges two databases' content; their clients stay where they are. */
@@ -204,6 +208,10 @@ export class Keyspace {
     }
     this.expireDb = 0
     return false
+  }
+
+  private seconds(): number {
+    return Math.floor(this.now / 1000) & 0xffffff
   }
 
   private minutes(): number {

@@ -64,6 +64,8 @@ export { Blob, type Container, type Stored } from "./stored.ts"
 /** Records that one block can hold. */
 export const BLOCK_RECORDS_MAX = SLOTS
 const HASH_LIMIT = 2 ** 32
+/** A unit of a record is 4 bytes; a quarter more for dead room. */
+const BYTES_PER_UNIT = 5
 
 export class ByteMap extends SlotTable {
   /** Records with an expiry, and the sum of those expiries (for the average). */
@@ -91,11 +93,12 @@ export class ByteMap extends SlotTable {
   private frozen: FrozenMap | undefined
 
   /**
-   * Bytes of live records, blocks, directory and everything out of line. Room in pages that dead records still take is not
-   * counted: it is used again first, and what is deleted has to make this number fall at once (eviction stands on it).
+   * Bytes of live records, blocks, directory and everything out of line. What is deleted makes this number fall at once, which
+   * eviction stands on; so the room that dead records take in pages until it is used again is not measured but reckoned in
+   * with each live one, as much as there usually is under steady change.
    */
   get bytes(): number {
-    return this.liveUnits * 4 + this.blocks * BLOCK_BYTES + this.directory.length * 4 + this.outOfLineBytes
+    return this.liveUnits * BYTES_PER_UNIT + this.blocks * BLOCK_BYTES + this.directory.length * 4 + this.outOfLineBytes
   }
 
   /** Bytes of the pages that the records lie in, dead room included. */
@@ -370,6 +373,42 @@ export class ByteMap extends SlotTable {
       if (address === 0) continue
       out[count] = address
       hashes[count++] = words[slot]!
+    }
+    return count
+  }
+
+  /**
+   * Some of the records of the block that covers a cursor: as `scanBlock`, but at most `limit` of them, beginning at the
+   * cursor's own place in the block and going on at the block's beginning; with their headers (access clock << 8 | kind).
+   * For a random cursor, a random sample.
+   */
+  sampleBlock(cursor: number, limit: number, out: Int32Array, hashes: Int32Array, headers: Int32Array): number {
+    const block = this.openBlock(cursor)
+    if (block === 0) return 0
+    const { heap } = this
+    const words = heap.blockWords[slabOfBlock(block)]!
+    const base = wordOfBlock(block)
+    const end = base + BLOCK_WORDS
+    const first = base + (((((cursor << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16) << 1)
+    let count = 0
+    // Without a branch for empty slots: whether one comes next cannot be predicted.
+    for (let slot = first; slot < end && count < limit; slot += 2) {
+      const address = words[slot + 1]!
+      out[count] = address
+      hashes[count] = words[slot]!
+      count += (address | -address) >>> 31
+    }
+    for (let slot = base; slot < first && count < limit; slot += 2) {
+      const address = words[slot + 1]!
+      out[count] = address
+      hashes[count] = words[slot]!
+      count += (address | -address) >>> 31
+    }
+    // A loop of its own, so short that the processor waits for many records at once (as in `touch`).
+    const slabs = heap.words
+    for (let i = 0; i < count; i++) {
+      const address = out[i]!
+      headers[i] = slabs[address >>> SLAB_UNIT_BITS]![address & SLAB_UNIT_MASK]!
     }
     return count
   }

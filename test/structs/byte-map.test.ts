@@ -302,7 +302,7 @@ describe("ByteMap", () => {
     for (let cursor = 0, more = true; more; more = cursor !== 0) cursor = map.scan(cursor, 1000, out)
     for (const address of out) live += map.recordBytes(address)
     expect(out.length).toBe(map.size)
-    expect(map.bytes).toBeLessThan(live * 2.2)
+    expect(map.pageBytes).toBeLessThan(live * 2.2)
   })
 
   test("blobs and containers are counted, replaced and handed back", () => {
