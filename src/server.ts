@@ -306,6 +306,10 @@ export class Server {
         if (isMaster) this.persistence.afterReplace()
       },
     })
+    // The stream beyond the backlog's size is held for replicas that have not got it yet.
+    const held = () => replication.history.stream.heldBytes
+    observer.memory.others.set("backlog", () => Math.min(held(), config.values.replBacklogSize))
+    observer.memory.others.set("replica buffers", () => Math.max(0, held() - config.values.replBacklogSize))
     observer.info.provide("replication", () => replicationInfo(replication))
     observer.info.provide("stats", () => replicationStatistics(replication))
     observer.info.provide("persistence", () => syncInfo(replication))

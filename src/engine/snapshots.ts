@@ -96,10 +96,11 @@ export interface SnapshotConsumer {
 export interface SnapshotFiles {
   /**
    * Begins a BGSAVE here and now, on behalf of replicas; only if `mayBegin`.
+   * @param hasOldReaders see FrozenData
    * @param done called when the file is in its place and safe, with its path, or with what went wrong
    * @returns false when it could not begin (`done` is not called then)
    */
-  saveForReplicas(done: (error: Error | undefined, path: string) => void): boolean
+  saveForReplicas(hasOldReaders: boolean, done: (error: Error | undefined, path: string) => void): boolean
 }
 
 /** Share of the time that busy clients keep. */

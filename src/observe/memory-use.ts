@@ -11,7 +11,7 @@ import type { Engine } from "../engine/engine.ts"
 const DATABASE_BYTES = 1024
 
 /** Names in `others` that do not count for maxmemory. */
-const NOT_COUNTED: ReadonlySet<string> = new Set(["aof"])
+const NOT_COUNTED: ReadonlySet<string> = new Set(["aof", "replica buffers"])
 
 export class MemoryUse {
   private readonly engine: Engine
@@ -68,7 +68,8 @@ export class MemoryUse {
     const { engine } = this
     for (const client of engine.clients.byId.values()) {
       const bytes = clientBytes(client, detailsOf(engine, client))
-      if (client.isReplica) replicas += bytes
+      // What is yet to be sent to replicas lies in the stream that they share.
+      if (client.isReplica) replicas += bytes - client.pendingBytes
       else normal += bytes
     }
     this.clients = normal

@@ -149,7 +149,7 @@ function stats({ reply }: Call, { engine, memory }: Observer): void {
     ["total.allocated", used],
     ["startup.allocated", startup],
     ["replication.backlog", memory.other("backlog")],
-    ["clients.slaves", memory.replicas],
+    ["clients.slaves", memory.replicas + memory.other("replica buffers")],
     ["clients.normal", memory.clients],
     ["cluster.links", 0],
     ["aof.buffer", memory.other("aof")],

@@ -100,7 +100,11 @@ export class Persistence {
     this.rewrites = new Rewrites({ engine, aof: this.aof, storage, encoder: suffix => this.baseEncoder(suffix) })
     engine.snapshots.encoder = (data, progress) => rdbEncoder(engine, reportedVersion(engine))(data, progress)
     engine.snapshots.files = {
-      saveForReplicas: done => this.saves.begin("replicas", error => done(error, this.saves.path)),
+      saveForReplicas: (hasOldReaders, done) => {
+        const { encoder } = engine.snapshots
+        const forThem: SnapshotEncoder = (data, progress) => encoder({ ...data, hasOldReaders }, progress)
+        return this.saves.begin("replicas", error => done(error, this.saves.path), forThem)
+      },
     }
     engine.snapshots.setKeyDelay(config.values.rdbKeySaveDelay)
     this.followConfig()

@@ -13,7 +13,7 @@
 
 import { dirname } from "node:path"
 import type { Engine } from "../engine/engine.ts"
-import type { Snapshot } from "../engine/snapshots.ts"
+import type { Snapshot, SnapshotEncoder } from "../engine/snapshots.ts"
 import { later, renameOver } from "./replace-file.ts"
 import { SnapshotFile, SnapshotFileNow } from "./snapshot-file.ts"
 import { reasonOf, type Storage } from "./storage.ts"
@@ -108,7 +108,11 @@ export class Saves {
   }
 
   /** Begins a background save; false when it cannot, for which the log has the reason. Only if `snapshots.mayBegin`. */
-  begin(purpose: "save" | "replicas" = "save", done: (error: Error | undefined) => void = () => {}): boolean {
+  begin(
+    purpose: "save" | "replicas" = "save",
+    done: (error: Error | undefined) => void = () => {},
+    encoder?: SnapshotEncoder,
+  ): boolean {
     const { engine } = this
     if (this.busy || !engine.snapshots.mayBegin) return false
     const temporaryPath = `${engine.config.values.dir}/temp-bgsave-${process.pid}-${++this.count}.rdb`
@@ -136,7 +140,7 @@ export class Saves {
     this.startedAtMs = engine.clock.wall()
     this.file = file
     engine.log("notice", "Background saving started")
-    this.snapshot = engine.snapshots.begin(purpose, file)
+    this.snapshot = engine.snapshots.begin(purpose, file, encoder)
     file.snapshot = this.snapshot
     return true
   }

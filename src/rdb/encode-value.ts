@@ -77,7 +77,7 @@ export function typeOfPacked(kind: number): number {
 
 /** What a large value is made of, to be read. */
 export class ContainerView {
-  readonly type: number
+  type: number
   readonly map: MapView | undefined
   readonly list: ListView | undefined
   readonly tree: ScoreTreeView | undefined
