@@ -190,6 +190,7 @@ export class Server {
       const effect = engine.propagator.beside(db, 3).word(type === ValueType.Set ? "SREM" : "ZREM")
       effect.arg(key, start, end).arg(member, memberStart, memberEnd)
     }
+    keyspace.events.onMalformed = reason => engine.log("warning", `Bad data format of a value to restore: ${reason}`)
     this.listener = new Listener(engine, {
       refusesStrangers: () => config.values.protectedMode && this.acl.isOpen,
       certify: (client, name) => this.acl.certify(client, name),
@@ -361,6 +362,8 @@ export class Server {
   stop(): void {
     if (this.closed) return
     this.closed = true
+    // Who sees its connection end and comes back must not find half a server.
+    this.listener.stopAccepting()
     this.engine.memoryLimit.stop()
     this.replication.stop()
     this.engine.endTick()

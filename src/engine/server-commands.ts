@@ -134,8 +134,9 @@ export function serverCommands(of: () => Engine, lastSave?: () => number): reado
   ]
 }
 
-function time({ reply }: Call, engine: Engine): void {
-  const micros = engine.clock.wallMicros()
+/** Inside EXEC and scripts, time stands still. */
+function time({ reply, now }: Call, engine: Engine): void {
+  const micros = engine.caller.nesting > 1 ? now * 1000 : engine.clock.wallMicros()
   reply.array(2)
   reply.bulkInteger(Math.floor(micros / 1e6))
   reply.bulkInteger(micros % 1e6)

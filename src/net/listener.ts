@@ -99,6 +99,11 @@ export class Listener {
     this.unixServers.push({ server, path })
   }
 
+  /** Stops accepting; connections go on. */
+  stopAccepting(): void {
+    for (const server of this.servers) server.stop(false)
+  }
+
   /** Stops accepting, and closes every connection. */
   close(): void {
     for (const server of this.servers) server.stop(true)

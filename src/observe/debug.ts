@@ -177,8 +177,9 @@ function digestValue({ args, db, reply }: Call, { engine }: Observer): void {
   for (const each of digests) reply.simple(each)
 }
 
+/** Finds what is kept, past its expiry or not, and lets it be. */
 function findOrReply({ args, db, reply }: Call): number {
-  const address = db.find(args.bytes, args.start(2), args.end(2))
+  const address = db.keys.find(args.bytes, args.start(2), args.end(2))
   if (address === 0) reply.error(NO_SUCH_KEY)
   return address
 }
