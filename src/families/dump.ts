@@ -96,7 +96,8 @@ function restore(call: Call): void {
   }
   const limits = new ValueLimits(call.config.values, checksDeeply(call))
   const value = parseDump(keyspace, limits, args.bytes, start, end)
-  if (value === undefined || value.isEmpty) {
+  if (typeof value === "string" || value.isEmpty) {
+    keyspace.events.onMalformed(typeof value === "string" ? value : "there is nothing in it")
     reply.error("ERR Bad data format")
     return
   }

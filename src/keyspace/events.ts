@@ -110,6 +110,9 @@ export class KeyspaceEvents {
     }
   }
 
+  /** Somebody has sent a value that is none; what is wrong with it. */
+  onMalformed: (reason: string) => void = nothing
+
   /** Publishes a keyspace notification if its class is enabled. */
   notify(flag: number, event: string, db: Database, key: Uint8Array, start: number, end: number): void {
     if ((this.notifyFlags & flag) !== 0) this.onNotify(event, db, key, start, end)

@@ -544,6 +544,7 @@ export class Persistence {
     const age = Math.floor(engine.clock.wall() / 1000) - Number(aux.get("ctime") ?? 0)
     if (aux.has("redis-ver")) engine.log("notice", `Loading RDB produced by version ${aux.get("redis-ver")}`)
     if (aux.has("ctime")) engine.log("notice", `RDB age ${Math.max(0, age)} seconds`)
+    for (const name of report.emptyNames) engine.log("notice", `rdbLoadObject skipping empty key: ${name}`)
     engine.log(
       "notice",
       `Done loading RDB, keys loaded: ${report.keys}, keys expired: ${report.expired}, empty keys skipped: ${report.empty}.`,

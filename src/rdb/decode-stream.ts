@@ -37,13 +37,14 @@ export function* decodeStream(
   let work = 0
   for (let left = yield* readCount(input); left > 0; left--) {
     while (!input.text()) yield NEED_DATA
-    if (input.isLong || input.stop - input.start !== ID_BYTES) input.fail("a stream's block has no id")
+    if (input.isLong || input.stop - input.start !== ID_BYTES)
+      input.fail("Stream node key entry is not the size of a stream ID")
     readId(input.bytes, input.start, id)
     const first = id.clone()
     while (!input.text()) yield NEED_DATA
     if (input.isLong) yield* input.gather()
     const { bytes, start, stop } = input
-    if (!log.appendBlock(first, bytes, start, stop)) input.fail("malformed block of a stream")
+    if (!log.appendBlock(first, bytes, start, stop)) input.fail("Stream listpack integrity check failed.")
     work += stop - start
     if (work >= BYTES_PER_STEP) {
       work = 0
@@ -51,7 +52,7 @@ export function* decodeStream(
     }
   }
   const length = yield* readCount(input)
-  if (length > 0 && log.length === 0) input.fail("a stream without its blocks")
+  if (length > 0 && log.length === 0) input.fail("Stream length inconsistent with rax entries")
   yield* readSizes(input, log.lastId)
   if (type === RdbType.Stream1) log.entriesAdded = log.length
   else {
@@ -68,7 +69,7 @@ function* decodeGroup(input: RdbInput, type: number, value: StreamValue, nowMs: 
   while (!input.text()) yield NEED_DATA
   if (input.isLong) yield* input.gather()
   const group = value.groups.create(input.bytes, input.start, input.stop)
-  if (group === undefined) return input.fail("a consumer group is there twice")
+  if (group === undefined) return input.fail("Duplicated consumer group name")
   yield* readSizes(input, group.lastId)
   if (type === RdbType.Stream1) group.entriesRead = estimateRead(value.log, group.lastId)
   else {
@@ -103,7 +104,7 @@ function* decodeConsumer(input: RdbInput, type: number, group: Group, nowMs: num
   while (!input.text()) yield NEED_DATA
   if (input.isLong) yield* input.gather()
   const { bytes, start, stop } = input
-  if (group.consumer(bytes, start, stop) !== undefined) input.fail("a consumer is there twice")
+  if (group.consumer(bytes, start, stop) !== undefined) input.fail("Duplicate stream consumer detected.")
   const consumer = group.createConsumer(bytes, start, stop, nowMs)
   while (!input.time()) yield NEED_DATA
   consumer.seenMs = input.value

@@ -39,6 +39,13 @@ const ELEMENTS_PER_STEP = 512
 const BYTES_PER_STEP = 64 * 1024
 /** Collections up to this many elements are read in one go if they are there. */
 const QUICK_ELEMENTS_MAX = 128
+/** Packed forms as errors name them; the texts are Redis's, which people look for in logs. */
+const TYPE_NAMES: Readonly<Record<number, string>> = {
+  [Kind.HashPacked]: "Hash listpack",
+  [Kind.HashPackedExpiring]: "Hash listpackex",
+  [Kind.SetPacked]: "Set listpack",
+  [Kind.ZsetPacked]: "Zset listpack",
+}
 /** Field expiries lie below, as in Redis. */
 const EXPIRY_MAX = 0xffff_ffff_ffff - 2
 
@@ -146,7 +153,7 @@ export class ValueDecoder {
         if (!input.text() || input.isLong) return false
         const { bytes, isOwned, start, stop } = input
         const count = checkListpack(bytes, start, stop, 1, false)
-        if (count < 0) input.fail("malformed listpack")
+        if (count < 0) input.fail("Listpack integrity check failed.")
         if (count === 0 || !this.limits.isPackedList(stop - start, count)) return false
         this.value.setBytes(Kind.ListPacked, bytes, start, stop, isOwned)
         return true
@@ -194,19 +201,20 @@ export class ValueDecoder {
         this.adoptListpack(input, Kind.HashPackedExpiring, bytes, start, stop, isOwned)
         break
       case RdbType.HashZipmap:
-        if (!convertZipmap(bytes, start, stop, this.converted)) input.fail("malformed zipmap")
-        this.adoptConverted(input, Kind.HashPacked)
+        if (!convertZipmap(bytes, start, stop, this.converted)) input.fail("Zipmap integrity check failed.")
+        if (longestText(this.converted) <= this.limits.hashValueBytes) this.adoptConverted(input, Kind.HashPacked)
+        else this.adoptFields(input)
         break
       case RdbType.HashZiplist:
-        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("malformed ziplist")
+        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("Hash ziplist integrity check failed.")
         this.adoptConverted(input, Kind.HashPacked)
         break
       case RdbType.ZsetZiplist:
-        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("malformed ziplist")
+        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("Zset ziplist integrity check failed.")
         this.adoptConverted(input, Kind.ZsetPacked)
         break
       case RdbType.ListZiplist: {
-        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("malformed ziplist")
+        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("List ziplist integrity check failed.")
         const list = this.newList()
         eachText(this.converted.bytes, 0, (b, from, to) => list.pushTail(b, from, to))
         this.endList(list)
@@ -221,6 +229,13 @@ export class ValueDecoder {
     this.adoptListpack(input, kind, bytes, 0, length, false, true)
   }
 
+  /** A hash whose texts are too long for its packed form. */
+  private adoptFields(input: RdbInput): void {
+    const map = this.keyspace.newMap()
+    if (!copyPackedFields(this.converted.bytes, 0, map)) input.fail("Hash zipmap with dup elements")
+    this.value.setObject(Kind.HashTable, map)
+  }
+
   private adoptListpack(
     input: RdbInput,
     kind: number,
@@ -233,14 +248,17 @@ export class ValueDecoder {
     const { keyspace, limits, value } = this
     const step = kind === Kind.SetPacked ? 1 : kind === Kind.HashPackedExpiring ? 3 : 2
     const entries = checkListpack(bytes, start, end, step, deep)
-    if (entries < 0) input.fail("malformed listpack")
+    if (entries < 0) input.fail(`${TYPE_NAMES[kind]} integrity check failed.`)
     const count = entries / step
     if (count === 0) {
       value.setEmpty()
       return
     }
-    if (kind === Kind.ZsetPacked && !areScores(bytes, start)) input.fail("malformed score")
-    if (kind === Kind.HashPackedExpiring && !areExpiries(bytes, start)) input.fail("malformed expiry of a field")
+    if (kind === Kind.ZsetPacked && !areScores(bytes, start))
+      input.fail("Zset listpack integrity check failed: a score is none.")
+    if (kind === Kind.HashPackedExpiring && !areExpiries(bytes, start)) {
+      input.fail("Hash listpackex integrity check failed: times of fields.")
+    }
     const most =
       kind === Kind.SetPacked ? limits.setEntries : kind === Kind.ZsetPacked ? limits.zsetEntries : limits.hashEntries
     if (count <= most) {
@@ -253,7 +271,7 @@ export class ValueDecoder {
       eachPair(bytes, start, (b, from, to, score) => {
         if (!addScored(table, b, from, to, score)) isWhole = false
       })
-      if (!isWhole) input.fail("a member is there twice")
+      if (!isWhole) input.fail("Zset listpack with dup elements")
       value.setObject(Kind.ZsetTree, table)
       return
     }
@@ -266,14 +284,14 @@ export class ValueDecoder {
         if (!putMember(map, b, from, to)) isWhole = false
       })
     }
-    if (!isWhole) input.fail("an element is there twice")
+    if (!isWhole) input.fail(`${TYPE_NAMES[kind]} with dup elements`)
     value.setObject(kind === Kind.SetPacked ? Kind.SetTable : Kind.HashTable, map)
   }
 
   private adoptInts(input: RdbInput): void {
     const { keyspace, limits, value } = this
     const { bytes, isOwned, start, stop } = input
-    if (!intsetValidate(bytes, start, stop, true)) input.fail("malformed intset")
+    if (!intsetValidate(bytes, start, stop, true)) input.fail("Intset integrity check failed.")
     const count = intsetLength(bytes, start)
     if (count <= limits.setInts) {
       value.setBytes(Kind.SetInts, bytes, start, stop, isOwned)
@@ -315,7 +333,7 @@ export class ValueDecoder {
 
   private member(input: RdbInput): void {
     const { bytes, start, stop } = input
-    if (!this.sets.add(bytes, start, stop, this.keyspace)) input.fail("a member is there twice")
+    if (!this.sets.add(bytes, start, stop, this.keyspace)) input.fail("Duplicate set members detected")
   }
 
   private *hash(input: RdbInput): Generator<DecodeStep, void> {
@@ -332,7 +350,7 @@ export class ValueDecoder {
       hashes.field(input.bytes, input.start, input.stop)
       while (!input.text()) yield NEED_DATA
       if (input.isLong) yield* input.gather()
-      if (!hashes.value(input.bytes, input.start, input.stop, keyspace)) input.fail("a field is there twice")
+      if (!hashes.value(input.bytes, input.start, input.stop, keyspace)) input.fail("Duplicate hash fields detected")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
     hashes.end(this.value)
@@ -361,7 +379,7 @@ export class ValueDecoder {
       while (!input.text()) yield NEED_DATA
       if (input.isLong) yield* input.gather()
       const { bytes, start, stop } = input
-      if (!expiringHashes.value(bytes, start, stop, expiry, keyspace)) input.fail("a field is there twice")
+      if (!expiringHashes.value(bytes, start, stop, expiry, keyspace)) input.fail("Duplicate hash fields detected")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
     expiringHashes.end(this.value)
@@ -384,11 +402,11 @@ export class ValueDecoder {
         while (!input.double()) yield NEED_DATA
         score = input.value
       } else score = yield* readTextScore(input)
-      if (Number.isNaN(score)) input.fail("malformed score")
-      if (!zsets.score(score, keyspace)) input.fail("a member is there twice")
+      if (Number.isNaN(score)) input.fail("Zset with NAN score detected")
+      if (!zsets.score(score, keyspace)) input.fail("Duplicate zset fields detected")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
-    if (!zsets.end(this.value)) input.fail("a member is there twice")
+    if (!zsets.end(this.value)) input.fail("Duplicate zset fields detected")
   }
 
   private *listNodes(input: RdbInput, type: number): Generator<DecodeStep, void> {
@@ -398,7 +416,7 @@ export class ValueDecoder {
     for (let left = yield* readCount(input); left > 0; left--) {
       let node: number = ListNode.Packed
       if (type === RdbType.ListListpacks) node = yield* readCount(input)
-      if (node !== ListNode.Packed && node !== ListNode.Plain) input.fail("unknown sort of list node")
+      if (node !== ListNode.Packed && node !== ListNode.Plain) input.fail("Quicklist integrity check failed.")
       yield* readText(input)
       const { bytes, start, stop } = input
       if (start === stop) input.fail("an empty list node")
@@ -407,10 +425,10 @@ export class ValueDecoder {
         hasPlain = true
         list.pushTail(bytes, start, stop)
       } else if (type === RdbType.ListListpacks) {
-        if (checkListpack(bytes, start, stop, 1, false) < 0) input.fail("malformed listpack")
+        if (checkListpack(bytes, start, stop, 1, false) < 0) input.fail("Listpack integrity check failed.")
         list.appendListpack(bytes, start)
       } else {
-        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("malformed ziplist")
+        if (!convertZiplist(bytes, start, stop, this.converted)) input.fail("Ziplist integrity check failed.")
         list.appendListpack(this.converted.bytes, 0)
       }
       if (work < BYTES_PER_STEP) continue
@@ -447,6 +465,14 @@ export class ValueDecoder {
 }
 
 const text = new Uint8Array(24)
+
+function longestText({ bytes }: ListpackBuilder): number {
+  let longest = 0
+  eachText(bytes, 0, (_, start, end) => {
+    longest = Math.max(longest, end - start)
+  })
+  return longest
+}
 
 function* readCount(input: RdbInput): Generator<DecodeStep, number> {
   while (!input.count()) yield NEED_DATA

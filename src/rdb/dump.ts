@@ -60,7 +60,7 @@ export function isDump(bytes: Uint8Array, start: number, end: number, verifyChec
 const scratch: { decoder: ValueDecoder | undefined } = { decoder: undefined }
 
 /**
- * Reads the value of a payload that `isDump`. It is borrowed: to be stored at once. Undefined when it is malformed. In one
+ * Reads the value of a payload that `isDump`. It is borrowed: to be stored at once. A text says why it is malformed. In one
  * go: O(size of the value).
  */
 export function parseDump(
@@ -69,13 +69,13 @@ export function parseDump(
   bytes: Uint8Array,
   start: number,
   end: number,
-): DecodedValue | undefined {
+): DecodedValue | string {
   scratch.decoder ??= new ValueDecoder(keyspace, limits)
   const { decoder } = scratch
   decoder.aim(keyspace, limits)
   const input = RdbInput.over(bytes, start, end - FOOTER_BYTES)
   try {
-    if (!input.has(1)) return undefined
+    input.has(1)
     const type = input.byte()
     // All bytes are there: pauses only.
     if (!decoder.quick(input, type)) for (const _ of decoder.slow(input, type));
@@ -85,7 +85,7 @@ export function parseDump(
     while (input.available > 0) value.extras.push(readExtra(input))
     return value
   } catch (error) {
-    if (error instanceof RdbError) return undefined
+    if (error instanceof RdbError) return error.message
     throw error
   }
 }

@@ -41,6 +41,8 @@ export { type DecodeStep, NEED_DATA, PAUSE, RdbInput } from "./input.ts"
 const BYTES_PER_STEP = 64 * 1024
 const KEYS_PER_STEP = 512
 const MAGIC_BYTES = 9
+/** Names of empty keys that are kept. */
+const EMPTY_NAMES_MAX = 10
 const CHECKSUM_BYTES = 8
 
 export interface LoadOptions {
@@ -74,15 +76,20 @@ export class LoadReport {
   keys = 0
   /** Keys left out because their time was up. */
   expired = 0
-  /** Keys left out because there was nothing in them. */
+  /** Keys left out because there was nothing in them, and the names of the first of them. */
   empty = 0
+  readonly emptyNames: string[] = []
   /** Keys with an expiry among those stored. */
   expires = 0
   /** "redis-ver", "repl-id", "repl-offset", "aof-base" … */
   readonly aux = new Map<string, string>()
   functions = 0
   /** Bytes read; after the end, the length of the file within the stream. */
-  bytes = 0
+  get bytes(): number {
+    return this.input?.offset ?? 0
+  }
+  /** What is being read. */
+  input: RdbInput | undefined
   /** Set at the end: there was a checksum, and it was right. */
   isVerified = false
 }
@@ -95,10 +102,10 @@ export function* decodeRdb(
 ): Generator<DecodeStep, LoadReport> {
   const { keyspace } = databases[0]!
   const loader = new Loader(input, databases, keyspace, options, report)
+  report.input = input
   yield* loader.magic()
   yield* loader.records()
   yield* loader.checksum()
-  report.bytes = input.offset
   return report
 }
 
@@ -167,7 +174,6 @@ class Loader {
       if (input.offset < pauseAt && report.keys < pauseAtKey) continue
       pauseAt = input.offset + BYTES_PER_STEP
       pauseAtKey = report.keys + KEYS_PER_STEP
-      report.bytes = input.offset
       yield PAUSE
     }
   }
@@ -283,7 +289,7 @@ class Loader {
     this.frequency = -1
     const { value } = decoder
     if (value.isEmpty) {
-      report.empty++
+      if (report.empty++ < EMPTY_NAMES_MAX) report.emptyNames.push(latin1(key.bytes, 0, key.length))
       return
     }
     if (expiry !== 0 && expiry < keyspace.now && !options.keepExpired) {
