@@ -240,6 +240,7 @@ function note(terms: ReplicaTerms, option: string, value: string): string | unde
       const capability = value.toLowerCase()
       if (capability === "eof") terms.understandsEof = true
       else if (capability === "psync2") terms.understandsPsync2 = true
+      else if (capability === "rdb12") terms.understandsRdb12 = true
       return undefined
     }
     case "rdb-only":

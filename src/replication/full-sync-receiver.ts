@@ -57,7 +57,6 @@ export class FullSyncReceiver {
   private waitingBytes = 0
   private scheduled = false
   private isPaused = false
-  private isReplacing = false
   /** Reads the file when it is loaded from disk. */
   private readAt = 0
   private loadStartedAt = 0
@@ -130,7 +129,7 @@ export class FullSyncReceiver {
     if (this.over) return
     this.over = true
     this.removeFile()
-    if (this.isReplacing) this.dropHalf()
+    if (this.load !== undefined) this.dropHalf()
   }
 
   everySecond(): void {
@@ -262,7 +261,6 @@ export class FullSyncReceiver {
   }
 
   private replace(): void {
-    this.isReplacing = true
     this.options.ports.beforeReplace()
     this.options.onReplace()
   }

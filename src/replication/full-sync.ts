@@ -148,8 +148,7 @@ export class FullSync {
         for (const replica of [...run.members]) this.options.drop(replica)
       },
     })
-    const { encoder: whole } = engine.snapshots
-    const encoder = filter === undefined ? whole : filtered(whole, filter.functions)
+    const encoder = encoderFor(engine.snapshots.encoder, filter, !knowsAll(run))
     const snapshot = engine.snapshots.begin("replicas", consumer, encoder)
     run.snapshot = snapshot
     engine.log("notice", `Background RDB transfer started by pid ${process.pid}`)
@@ -188,7 +187,7 @@ export class FullSync {
 
   private startDisk(run: Run): void {
     const { engine } = this
-    const begun = engine.snapshots.files.saveForReplicas((error, path) => {
+    const begun = engine.snapshots.files.saveForReplicas(!knowsAll(run), (error, path) => {
       if (this.run === run) this.run = undefined
       if (error === undefined) for (const replica of [...run.members]) this.sendFile(replica, path)
       else {
@@ -217,6 +216,7 @@ export class FullSync {
       if (member.reader === undefined && !replica.terms.snapshotOnly) continue
       if (member.terms.understandsEof && !replica.terms.understandsEof) return false
       if (member.terms.understandsPsync2 && !replica.terms.understandsPsync2) return false
+      if (member.terms.understandsRdb12 && !replica.terms.understandsRdb12) return false
       this.setUp(replica, member.syncOffset)
       members.add(replica)
       this.engine.log("notice", "Waiting for end of BGSAVE for SYNC")
@@ -293,8 +293,18 @@ class SocketsConsumer implements SnapshotConsumer {
   }
 }
 
-/** Encodes no keys, and function libraries only if they are wanted. */
-function filtered(encoder: SnapshotEncoder, functions: boolean): SnapshotEncoder {
+function knowsAll({ members }: Run): boolean {
+  for (const { terms } of members) if (!terms.understandsRdb12) return false
+  return true
+}
+
+/** Encodes what the filter leaves (no keys, and function libraries only if they are wanted), for old readers too. */
+function encoderFor(
+  encoder: SnapshotEncoder,
+  filter: { functions: boolean } | undefined,
+  hasOldReaders: boolean,
+): SnapshotEncoder {
+  if (filter === undefined) return (data, progress) => encoder({ ...data, hasOldReaders }, progress)
   return (data, progress) =>
-    encoder({ ...data, databases: [], keyCount: 0, libraries: functions ? data.libraries : [] }, progress)
+    encoder({ ...data, databases: [], keyCount: 0, libraries: filter.functions ? data.libraries : [] }, progress)
 }

@@ -232,7 +232,8 @@ export class MasterLink {
     }
     this.tell("listening-port", String(this.options.ports.listeningPort()))
     if (values.replicaAnnounceIp !== "") this.tell("ip-address", values.replicaAnnounceIp)
-    this.ask(["REPLCONF", "capa", "eof", "capa", "psync2"], answer => {
+    // Capabilities that a master does not know it ignores.
+    this.ask(["REPLCONF", "capa", "eof", "capa", "psync2", "capa", "rdb12"], answer => {
       this.noteUnknown("capa", answer)
       this.requestSync()
     })

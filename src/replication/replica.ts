@@ -32,6 +32,8 @@ export class ReplicaTerms {
   understandsEof = false
   /** Understands `+CONTINUE <id>`. */
   understandsPsync2 = false
+  /** Understands snapshots of Redis 7.4 (said by ours only; others do not tell what they understand). */
+  understandsRdb12 = false
   /** Wants the snapshot and nothing else. */
   snapshotOnly = false
   /** What the snapshot is to hold; undefined for everything. */
