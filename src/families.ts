@@ -24,6 +24,7 @@ import { migrateCommands } from "./families/migrate.ts"
 import { scanCommands } from "./families/scan.ts"
 import { setCommands } from "./families/set.ts"
 import { setAlgebraCommands } from "./families/set-algebra.ts"
+import { setExtendedCommands } from "./families/set-extended.ts"
 import { setRandomCommands } from "./families/set-random.ts"
 import { sortCommands } from "./families/sort.ts"
 import { streamCommands } from "./families/stream.ts"
@@ -32,8 +33,8 @@ import { streamDeleteCommands } from "./families/stream-delete.ts"
 import { streamGroupCommands } from "./families/stream-group.ts"
 import { streamIdempotencyCommands } from "./families/stream-idempotency.ts"
 import { streamInfoCommands } from "./families/stream-info.ts"
-import { streamReleaseCommands } from "./families/stream-release.ts"
 import { streamReadCommands } from "./families/stream-read.ts"
+import { streamReleaseCommands } from "./families/stream-release.ts"
 import { stringCommands } from "./families/string.ts"
 import { sortedSetCommands } from "./families/zset.ts"
 import { sortedSetAlgebraCommands } from "./families/zset-algebra.ts"
@@ -65,6 +66,7 @@ export const families: readonly (readonly CommandSpec[])[] = [
   listBlockingCommands,
   setCommands,
   setAlgebraCommands,
+  setExtendedCommands,
   setRandomCommands,
   sortedSetCommands,
   sortedSetRangeCommands,
