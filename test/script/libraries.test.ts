@@ -1,6 +1,8 @@
 /** cjson, cmsgpack, struct and bit without a server beside them; what they answer in general is compared with Redis's. */
 import { describe, expect, test } from "bun:test"
-import { formatGeneral, numberEnd, parseNumberPrefix } from "../../src/script/lib/number-text.ts"
+import { appendNumber, formatGeneral, numberEnd, parseNumberPrefix } from "../../src/script/lib/number-text.ts"
+import { Sink } from "../../src/script/lib/sink.ts"
+import { Random, runSeed } from "../support/random.ts"
 import { LibraryFixture } from "./library-fixture.ts"
 
 const lua = new LibraryFixture()
@@ -89,6 +91,21 @@ describe("numbers as C prints and reads them", () => {
     expect(formatGeneral(3.5, 1)).toBe("4")
     expect(formatGeneral(0.00001, 14)).toBe("1e-05")
     expect(formatGeneral(-1e300, 14)).toBe("-1e+300")
+  })
+
+  test("the quick way prints the same", () => {
+    const random = new Random(runSeed)
+    const sink = new Sink(1000)
+    for (let i = 0; i < 20_000; i++) {
+      const digits = random.between(-(10 ** random.between(0, 15)), 10 ** random.between(0, 15))
+      const value = digits / random.pick([1, 10, 100, 1e4, 1e7, 2, 64, 3])
+      const precision = random.between(1, 14)
+      sink.at = 0
+      appendNumber(sink, value, precision)
+      const printed = Buffer.from(sink.bytes.subarray(0, sink.at)).toString()
+      if (printed !== formatGeneral(value, precision))
+        expect([value, printed]).toEqual([value, formatGeneral(value, precision)])
+    }
   })
 
   test("the longest beginning that is a number", () => {

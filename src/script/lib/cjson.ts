@@ -376,7 +376,24 @@ class Encoder {
     vm.stringAt(this.L, index)
     const { at: start, end, bytes } = vm
     this.room(end - start + 2)
+    const to = sink.bytes
+    let out = sink.at
+    to[out++] = QUOTE
+    let at = start
+    for (; at < end; at++) {
+      const byte = bytes[at]!
+      if (IS_PLAIN[byte] === 0) break
+      to[out++] = byte
+    }
+    sink.at = out
+    if (at < end) this.restOfString(at, end)
     sink.byte(QUOTE)
+  }
+
+  /** From the first byte that is to be escaped. */
+  private restOfString(start: number, end: number): void {
+    const { sink } = this
+    const { bytes } = this.vm
     let plainFrom = start
     for (let at = start; at < end; at++) {
       const byte = bytes[at]!
@@ -387,7 +404,6 @@ class Encoder {
       sink.text(ESCAPES[byte]!)
     }
     sink.copy(bytes, plainFrom, end)
-    sink.byte(QUOTE)
   }
 
   private word(text: string): void {

@@ -16,9 +16,40 @@ export function appendNumber(sink: Sink, value: number, precision: number): void
   // Whole numbers of few enough digits print as they are.
   if (Math.abs(value) < POWERS_OF_TEN[precision]! && Math.trunc(value) === value && (value !== 0 || 1 / value > 0)) {
     sink.at = writeInteger(sink.bytes, sink.at, value)
-  } else sink.text(formatGeneral(value, precision))
+  } else if (!appendShortDecimal(sink, value, precision)) sink.text(formatGeneral(value, precision))
 }
 
+/**
+ * A number of few decimals and no more digits than are asked for: a decimal of up to fifteen digits survives the way to a
+ * double and back, so it is what printf finds. False, and nothing appended, for any other number.
+ */
+function appendShortDecimal(sink: Sink, value: number, precision: number): boolean {
+  const size = Math.abs(value)
+  if (!(size >= 0.0001 && size < 1e9)) return false
+  for (let decimals = 1; decimals <= 6; decimals++) {
+    const power = POWERS_OF_TEN[decimals]!
+    const scaled = Math.round(size * power)
+    if (scaled >= POWERS_OF_TEN[precision]!) return false
+    if (scaled / power !== size) continue
+    if (value < 0) sink.byte(MINUS)
+    const whole = Math.floor(scaled / power)
+    const at = writeInteger(sink.bytes, sink.at, whole)
+    let rest = scaled - whole * power
+    for (let i = at + decimals; i > at; i--) {
+      const next = Math.floor(rest / 10)
+      sink.bytes[i] = ZERO + rest - next * 10
+      rest = next
+    }
+    sink.bytes[at] = DOT
+    sink.at = at + 1 + decimals
+    return true
+  }
+  return false
+}
+
+const MINUS = 0x2d
+const DOT = 0x2e
+const ZERO = 0x30
 const POWERS_OF_TEN = Array.from({ length: 15 }, (_, i) => 10 ** i)
 
 /** printf("%.<precision>g"), but for a NaN, which is always "nan". */
