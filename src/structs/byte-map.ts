@@ -378,9 +378,9 @@ export class ByteMap extends SlotTable {
   }
 
   /**
-   * Some of the records of the block that covers a cursor: as `scanBlock`, but at most `limit` of them, beginning at the
-   * cursor's own place in the block and going on at the block's beginning; with their headers (access clock << 8 | kind).
-   * For a random cursor, a random sample.
+   * Some of the records of the block that covers a cursor: as `scanBlock`, but at most `limit` of them, from the cursor on;
+   * with their headers (access clock << 8 | kind). Leaves `nextCursor` behind the last one. A few before the cursor may be
+   * among them.
    */
   sampleBlock(cursor: number, limit: number, out: Int32Array, hashes: Int32Array, headers: Int32Array): number {
     const block = this.openBlock(cursor)
@@ -389,21 +389,16 @@ export class ByteMap extends SlotTable {
     const words = heap.blockWords[slabOfBlock(block)]!
     const base = wordOfBlock(block)
     const end = base + BLOCK_WORDS
-    const first = base + (((((cursor << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16) << 1)
+    let slot = base + (((((cursor << heap.blockDepth[block]!) >>> 16) * HOMES) >>> 16) << 1)
     let count = 0
     // Without a branch for empty slots: whether one comes next cannot be predicted.
-    for (let slot = first; slot < end && count < limit; slot += 2) {
+    for (; slot < end && count < limit; slot += 2) {
       const address = words[slot + 1]!
       out[count] = address
       hashes[count] = words[slot]!
       count += (address | -address) >>> 31
     }
-    for (let slot = base; slot < first && count < limit; slot += 2) {
-      const address = words[slot + 1]!
-      out[count] = address
-      hashes[count] = words[slot]!
-      count += (address | -address) >>> 31
-    }
+    if (slot < end && count > 0) this.nextCursor = ((hashes[count - 1]! ^ 0x80000000) >>> 0) + 1
     // A loop of its own, so short that the processor waits for many records at once (as in `touch`).
     const slabs = heap.words
     for (let i = 0; i < count; i++) {
