@@ -54,6 +54,14 @@ export class Probe implements AsyncDisposable {
     return lines
   }
 
+  /** The commands that something done at once propagates, as `propagated`. */
+  propagatedBy(act: () => void): string[] {
+    const { writer } = this.server.server.engine.propagator
+    const from = writer.at
+    act()
+    return commandsOf(latin1(writer.bytes, from, writer.at)).filter(command => !command.startsWith("SELECT"))
+  }
+
   /** The events that a command notifies, each with its key. */
   async notified(line: string): Promise<string[]> {
     this.events.length = 0
