@@ -72,6 +72,7 @@ export class Persistence {
   private readonly options: PersistenceOptions
   private aofError: string | undefined
   private hasStarted = false
+  private isReplacing = false
 
   constructor(options: PersistenceOptions) {
     this.options = options
@@ -295,12 +296,14 @@ export class Persistence {
 
   /** A replica's data is about to be replaced: nothing is to be written of what comes and goes meanwhile. */
   beforeReplace(): void {
+    this.isReplacing = true
     this.switchOff()
     this.saves.cancel()
   }
 
   /** All data is new: the append-only file, if it is wanted, begins with it. */
   afterReplace(): void {
+    this.isReplacing = false
     if (this.engine.config.values.appendonly && this.hasStarted) this.switchOn()
   }
 
@@ -322,8 +325,8 @@ export class Persistence {
     const { engine } = this
     const { config } = engine
     config.onChange("appendonly", on => {
-      // While loading it is only noted: `start` looks again when it is done.
-      if (!this.hasStarted) return undefined
+      // While loading it is only noted: `start` or `afterReplace` look again when it is done.
+      if (!this.hasStarted || this.isReplacing) return undefined
       if (on) return this.switchOn()
       this.switchOff()
       return undefined
