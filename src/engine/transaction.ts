@@ -13,7 +13,7 @@ import type { RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { type Client, ClientCondition } from "./client.ts"
-import { HANDLED } from "./dispatch.ts"
+import { effectiveFlags, HANDLED } from "./dispatch.ts"
 import type { Engine } from "./engine.ts"
 import { engineHandlers } from "./handler.ts"
 import { type WatchedKey, WatchedKeys, type Watcher } from "./watch.ts"
@@ -85,8 +85,9 @@ export class Transactions {
     const owned = args.clone()
     transaction.queue.push({ command, args: owned })
     transaction.queuedBytes += owned.bytes.length + QUEUED_COMMAND_BYTES
-    transaction.anyFlags |= command.flagBits
-    transaction.allFlags &= command.flagBits
+    const flags = effectiveFlags(client, command)
+    transaction.anyFlags |= flags
+    transaction.allFlags &= flags
     if (transaction.queuedBytes <= engine.config.values.clientQueryBufferLimit) return
     engine.log("warning", `Closing client that reached max query buffer length in a transaction: id=${client.id}`)
     engine.clients.terminate(client)

@@ -24,7 +24,7 @@ export class ReplyMaker {
   private L = 0
   private reply!: ReplyWriter
   private booleans = false
-  /** Error replies written that count in the statistics. */
+  /** Error replies written. */
   errors = 0
 
   constructor(vm: LuaVm, countError: (text: string) => void) {
@@ -125,9 +125,8 @@ export class ReplyMaker {
 
   private error(text: string, counts: boolean): void {
     this.reply.error(text.replace(/[\r\n]+$/, ""))
-    if (!counts) return
     this.errors++
-    this.countError(text)
+    if (counts) this.countError(text)
   }
 
   private bigNumber(): void {

@@ -442,9 +442,8 @@ export class ScriptHost {
       source === undefined || line === undefined ? text : `${text} script: ${script.name}, on ${source}:${line}.`,
     )
     engine.caller.errorCounted = true
-    if (isCounted) return
     command.failedCalls++
-    engine.countErrorText(text)
+    if (!isCounted) engine.countErrorText(text)
   }
 
   /** The interpreter is lost, and with it what the script was about to do. */
