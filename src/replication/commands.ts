@@ -144,7 +144,9 @@ function synchronize(call: Call, replication: Replication, client: Client, isPsy
     return
   }
   const next = isPsync ? args.int64(2) : 0
+  engine.log("notice", `Replica ${nameOf(client, terms)} asks for synchronization`)
   if (next === undefined) {
+    engine.log("warning", `Replica ${nameOf(client, terms)} asks for synchronization but with a wrong offset`)
     reply.error(NOT_INTEGER)
     return
   }
@@ -157,10 +159,9 @@ function synchronize(call: Call, replication: Replication, client: Client, isPsy
   }
   const id = isPsync ? args.latin1(1) : "?"
   if (isPsync) {
-    engine.log("notice", `Replica ${nameOf(client, terms)} asks for synchronization`)
     if (replicas.tryPartialSync(client, id, Number(next))) return
     if (id[0] !== "?") replicas.refusedPartialSyncs++
-  } else engine.log("notice", `Replica ${nameOf(client, terms)} asks for synchronization`)
+  }
   replicas.beginFullSync(client, !isPsync)
 }
 

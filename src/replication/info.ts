@@ -85,6 +85,7 @@ export function replicationStatistics({ link, ownKeys, replicas }: Replication):
     ["sync_partial_ok", replicas.partialSyncs],
     ["sync_partial_err", replicas.refusedPartialSyncs],
     ["slave_expires_tracked_keys", ownKeys.size],
+    ["unexpected_error_replies", link.unexpectedErrors + replicas.unexpectedErrors],
   ]
 }
 

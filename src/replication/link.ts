@@ -69,6 +69,8 @@ export class MasterLink {
   downSince = 0
   /** Bytes received from masters, for INFO. */
   bytesIn = 0
+  /** Commands of masters that were answered with errors. */
+  unexpectedErrors = 0
 
   private readonly options: LinkOptions
   private readonly engine: Engine
@@ -413,14 +415,17 @@ export class MasterLink {
   }
 
   private reportError(text: string, command: string): void {
+    const { values } = this.engine.config
     this.engine.log(
       "warning",
       `== CRITICAL == This replica is sending an error to its master: '${text.replace(/^-/, "")}' after processing the command '${command}'`,
     )
-    const behaviour = this.engine.config.values.propagationErrorBehavior
-    if (behaviour === "panic" || behaviour === "panic-on-replicas") {
-      this.options.onPanic(`This replica panicked sending an error to its master: ${text}`)
-    }
+    this.unexpectedErrors++
+    // What clients of a writable replica have done may well be in the way of what the master does.
+    if (values.propagationErrorBehavior === "ignore" || !values.replicaReadOnly) return
+    this.options.onPanic(
+      `This replica panicked sending an error to its master after processing the command '${command}'`,
+    )
   }
 
   /** The client of the master is gone: its socket was closed, by whomever. */

@@ -33,6 +33,8 @@ export class Replicas implements Sink {
   refusedPartialSyncs = 0
   /** Bytes sent to replicas. */
   bytesOut = 0
+  /** Errors that replicas were answered with. */
+  unexpectedErrors = 0
   /** Replicas that have acknowledged lately, as min-replicas-max-lag wants it. */
   goodCount = 0
   /** When the last replica left, in ms. */
@@ -255,6 +257,14 @@ export class Replicas implements Sink {
   private onReply(replica: Replica, text: string): void {
     const { engine } = this
     const command = replica.client.lastCommand?.fullName ?? "unknown"
+    if (text[0] === "-") {
+      this.unexpectedErrors++
+      engine.log(
+        "warning",
+        `== CRITICAL == This master is sending an error to its replica: '${text.slice(1, 257).trimEnd()}' after processing ` +
+          `the command '${command}'`,
+      )
+    }
     engine.log(
       "notice",
       `Replica generated a reply to command '${command}', disconnecting it: ${JSON.stringify(text.slice(0, 128))}`,

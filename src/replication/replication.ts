@@ -191,7 +191,9 @@ export class Replication {
   resetStatistics(): void {
     const { link, replicas } = this
     link.bytesIn = 0
+    link.unexpectedErrors = 0
     replicas.bytesOut = 0
+    replicas.unexpectedErrors = 0
     replicas.fullSyncs = 0
     replicas.partialSyncs = 0
     replicas.refusedPartialSyncs = 0
