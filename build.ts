@@ -212,8 +212,8 @@ async function releaseAll(): Promise<string[]> {
 }
 
 /**
- * The executable, from an empty folder: it starts, takes a write, survives kill -9 with the write, and ends with 0 on
- * SIGTERM. Returns the milliseconds from spawn to first PONG of the empty start.
+ * The executable, from an empty folder: it starts, takes a write, runs a script, survives kill -9 with the write, and ends
+ * with 0 on SIGTERM. Returns the milliseconds from spawn to first PONG of the empty start.
  */
 export async function smoke(executable: string): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), "bundis-smoke-"))
@@ -226,6 +226,9 @@ export async function smoke(executable: string): Promise<number> {
     try {
       const client = await first.client()
       await client.call("SET", "smoke", "kept")
+      // The interpreter is a file inside the executable.
+      const said = await client.call("EVAL", "return redis.call('GET', KEYS[1]) .. ' by Lua'", "1", "smoke")
+      if (said !== "kept by Lua") throw new Error(`EVAL answered ${JSON.stringify(said)}`)
       client.close()
     } finally {
       await first.stop("SIGKILL")
