@@ -222,6 +222,10 @@ class Packer {
 const KEPT_INPUT_BYTES_MAX = 256 * 1024
 const INT32_MAX = 2 ** 31 - 1
 
+/** What a map wants next, in place of an array's index. */
+const KEY = 0
+const VALUE = -1
+
 /** For first bytes from 0xc0: how many bytes the head has; 0 for those that lua-cmsgpack does not know. */
 const HEAD_BYTES = [1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 0, 0, 0, 0, 0, 2, 3, 5, 3, 5, 3, 5]
 
@@ -236,11 +240,10 @@ class Unpacker {
   private inputAt = 0
   private at = 0
   private end = 0
-  /** Per open table, innermost last: how many elements are still to come, and the index of the next; 0 for a map. */
+  /** Open tables; and for each how many elements are still to come, and the index of the next: KEY or VALUE in a map. */
+  private depth = 0
   private readonly left: number[] = []
   private readonly index: number[] = []
-  /** Whether the map's next value is a key. */
-  private readonly wantsKey: boolean[] = []
 
   constructor(vm: LuaVm) {
     this.vm = vm
@@ -284,36 +287,33 @@ class Unpacker {
 
   /** One value with all that is in it. */
   private whole(): void {
-    const { left } = this
-    left.length = this.index.length = this.wantsKey.length = 0
+    const { left, index } = this
+    this.depth = 0
     this.value()
-    while (left.length > 0) {
-      const level = left.length - 1
-      if (left[level] === 0) {
-        left.pop()
-        this.index.pop()
-        this.wantsKey.pop()
+    while (this.depth > 0) {
+      const top = this.depth - 1
+      if (left[top] === 0) {
+        this.depth = top
         this.attach()
         continue
       }
-      const index = this.index[level]!
-      if (index > 0) this.lua.lua_pushnumber(this.L, index)
+      if (index[top]! > 0) this.lua.lua_pushnumber(this.L, index[top]!)
       this.value()
     }
   }
 
   /** The value on top of the stack is complete: puts it where it belongs. */
   private attach(): void {
-    const level = this.left.length - 1
-    if (level < 0) return
-    const index = this.index[level]!
-    if (index > 0) this.index[level] = index + 1
-    else {
-      const wasKey = this.wantsKey[level]!
-      this.wantsKey[level] = !wasKey
-      if (wasKey) return
+    const top = this.depth - 1
+    if (top < 0) return
+    const { index } = this
+    const at = index[top]!
+    if (at === KEY) {
+      index[top] = VALUE
+      return
     }
-    this.left[level]!--
+    index[top] = at === VALUE ? KEY : at + 1
+    this.left[top]!--
     this.lua.lua_rawset(this.L, -3)
   }
 
@@ -411,9 +411,8 @@ class Unpacker {
   private open(count: number, isArray: boolean, head: number): void {
     this.at += head
     this.lua.lua_createtable(this.L, 0, 0)
-    this.left.push(count)
-    this.index.push(isArray ? 1 : 0)
-    this.wantsKey.push(!isArray)
+    this.left[this.depth] = count
+    this.index[this.depth++] = isArray ? 1 : KEY
     if (isArray) this.slot("in function mp_decode_to_lua_array")
   }
 
