@@ -87,7 +87,7 @@ function convertZiplistEntry(bytes: Uint8Array, at: number, last: number, into: 
   return from + width
 }
 
-/** Fills the builder with the keys and values of the zipmap bytes[start, end); false when it is none. */
+/** Fills the builder with the keys and values of the zipmap bytes[start, end); false when it is none, or empty. */
 export function convertZipmap(bytes: Uint8Array, start: number, end: number, into: ListpackBuilder): boolean {
   into.begin()
   if (end - start < 2 || bytes[end - 1] !== END) return false
@@ -112,7 +112,7 @@ export function convertZipmap(bytes: Uint8Array, start: number, end: number, int
     at += length + unused
     isValue = !isValue
   }
-  if (isValue || at !== last) return false
+  if (isValue || at !== last || into.count === 0) return false
   const count = bytes[start]!
   if (count < LONG_MARK && count !== into.count >> 1) return false
   into.end()
