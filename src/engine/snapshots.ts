@@ -17,9 +17,9 @@
  * byte is encoded, not when it has been written.
  *
  * Pace. While nobody asks for anything, slice follows slice. As soon as commands come, a slice is followed by a
- * break, in which it shows how many come: with a few a millisecond the next slice follows, with many
- * the break is so long that clients keep BUSY_SHARE of the time. A break is needed to tell the two apart: a client that
- * waits for each reply sends no more than one command per slice, however much it would like to.
+ * break, in which it shows how many come: with a few a millisecond the next slice follows, with many there is a break of
+ * BREAK_MICROS_MIN, and the next slice is as long as leaves clients BUSY_SHARE of the time. A break is needed to tell the
+ * two apart: a client that waits for each reply sends no more than one command per slice, however much it would like to.
  *
  * Back pressure: no slice is run while `consumer.isFull`; the consumer calls `resume` when it has room again. `finish` runs the rest
  * at once and does not ask for room.
@@ -104,9 +104,12 @@ export interface SnapshotFiles {
 }
 
 /** Share of the time that busy clients keep. */
-const BUSY_SHARE = 0.85
-/** One stretch of encoding. */
-const SLICE_MICROS_MAX = 700
+const BUSY_SHARE = 0.88
+/** One stretch of encoding: while clients are busy, and while they are not. */
+const SLICE_MICROS_MAX = 1000
+const SLICE_MICROS = 700
+/** Between two slices while clients are busy. */
+const BREAK_MICROS_MIN = 4000
 /** Commands per millisecond from which clients count as busy. */
 const BUSY_COMMANDS_PER_MS = 3
 
@@ -226,10 +229,10 @@ export class Snapshot {
   private over = false
   /** A slice is on its way, by timer or at once. */
   private scheduled = false
-  /** When the last slice ended, how long it was, and how many commands had been run by then. */
+  /** When the last slice ended, and how many commands had been run by then. */
   private sliceEndedAt: number
-  private sliceMicros = 0
-  private commandsBefore = 0
+  private commandsBefore: number
+  private waitedMs = 0
   private delayedUntil = 0
   private timer: ReturnType<typeof setTimeout> | undefined
   private readonly heldBefore: number
@@ -249,6 +252,7 @@ export class Snapshot {
     this.startedAt = data.now
     this.heldBefore = this.engine.keyspace.heap.heldBytes
     this.sliceEndedAt = this.engine.clock.monotonicMicros()
+    this.commandsBefore = this.engine.commandsProcessed
     this.steps = encoder(data, this.progress)
   }
 
@@ -260,7 +264,7 @@ export class Snapshot {
   }
 
   /** One slice now; for tests. */
-  step(micros = SLICE_MICROS_MAX): void {
+  step(micros = SLICE_MICROS): void {
     const until = this.engine.clock.monotonicMicros() + micros
     do this.advance()
     while (!this.over && this.engine.clock.monotonicMicros() < until)
@@ -297,12 +301,15 @@ export class Snapshot {
       this.later((this.delayedUntil - now) / 1000)
       return
     }
-    if (!this.isItsTurn(now)) {
+    const slice = this.sliceAt(now)
+    if (slice === 0) {
+      this.waitedMs++
       this.later(1)
       return
     }
+    this.waitedMs = 0
     const { keys } = this.progress
-    const until = now + SLICE_MICROS_MAX
+    const until = now + slice
     let after = now
     do {
       this.advance()
@@ -316,19 +323,20 @@ export class Snapshot {
     if (this.over) return
     this.noteCopies()
     this.sliceEndedAt = after
-    this.sliceMicros = after - now
     this.commandsBefore = this.engine.commandsProcessed
     this.delayedUntil = after + this.delayOf(this.progress.keys - keys)
     this.resume()
   }
 
-  /** Whether clients have had their share since the last slice. */
-  private isItsTurn(now: number): boolean {
+  /** How long a slice may be now, in microseconds; 0 while it is the clients' turn. */
+  private sliceAt(now: number): number {
     const commands = Math.abs(this.engine.commandsProcessed - this.commandsBefore)
-    if (commands === 0) return true
-    const elapsed = now - this.sliceEndedAt
-    if (elapsed >= (this.sliceMicros * BUSY_SHARE) / (1 - BUSY_SHARE)) return true
-    return elapsed >= 1000 && commands * 1000 < elapsed * BUSY_COMMANDS_PER_MS
+    if (commands === 0) return SLICE_MICROS
+    // A clock that is moved by hand may stand still.
+    const elapsed = Math.max(now - this.sliceEndedAt, this.waitedMs * 1000)
+    if (elapsed >= 1000 && commands * 1000 < elapsed * BUSY_COMMANDS_PER_MS) return SLICE_MICROS
+    if (elapsed < BREAK_MICROS_MIN) return 0
+    return Math.min((elapsed * (1 - BUSY_SHARE)) / BUSY_SHARE, SLICE_MICROS_MAX)
   }
 
   private later(ms: number): void {
