@@ -183,10 +183,15 @@ class Side implements AsyncDisposable {
   readonly control: Client
   #peers: Peer[]
   #received: Received[] = []
+  #pushes: Uint8Array[][]
 
-  private constructor(control: Client, peers: Peer[]) {
+  #counted: OracleClientsOptions["counted"]
+
+  private constructor(control: Client, peers: Peer[], options: OracleClientsOptions) {
+    this.#counted = options.counted
     this.control = control
     this.#peers = peers
+    this.#pushes = peers.map(() => [])
   }
 
   static async open(port: number, resp: 2 | 3, options: OracleClientsOptions): Promise<Side> {
@@ -194,7 +199,7 @@ class Side implements AsyncDisposable {
     await control.pipeline([["FLUSHALL"], ...(options.prepare ?? [])])
     const peers: Peer[] = []
     for (let i = 0; i < (options.clients ?? 3); i++) peers.push(await Peer.connect(port, resp))
-    return new Side(control, peers)
+    return new Side(control, peers, options)
   }
 
   isWaiting(client: number): boolean {
@@ -215,7 +220,7 @@ class Side implements AsyncDisposable {
       peer.waitingSince = step
       if (peer.isWaiting) return
     }
-    this.#note(client, step, true, await peer.answers())
+    this.#note(client, step, true, await peer.answers(), this.#counted?.(command))
   }
 
   /** Ends all waiting, and makes sure that everything sent to every connection has come. */
@@ -231,6 +236,10 @@ class Side implements AsyncDisposable {
       if (peer.inTransaction) continue
       peer.fence()
       this.#note(client, step, false, await peer.answers())
+    }
+    for (const [client, pushes] of this.#pushes.entries()) {
+      if (this.#peers[client]!.inTransaction) continue
+      this.#received.push({ client, step, isAnswer: false, frames: inOneOrder(pushes.splice(0)) })
     }
   }
 
@@ -250,11 +259,15 @@ class Side implements AsyncDisposable {
     await until(gone, { what: "the connections to be gone" })
   }
 
-  #note(client: number, step: number, isAnswer: boolean, frames: Uint8Array[]): void {
-    // 7.0 pushes what a command makes for its own connection before the reply, 7.2 and we behind it.
-    const isPush = (frame: Uint8Array) => frame[0] === PUSH
-    const sorted = isAnswer ? [...frames.filter(frame => !isPush(frame)), ...frames.filter(isPush)] : frames
-    this.#received.push({ client, step, isAnswer, frames: inOneOrder(sorted) })
+  /**
+   * Pushes are kept apart until the end of the block: 7.0 sends those that a command makes for its own connection before the
+   * reply, 7.2 and we behind it; and what is sent at the end of a turn may come before or behind the PING.
+   */
+  #note(client: number, step: number, isAnswer: boolean, frames: Uint8Array[], isCounted = false): void {
+    const replies = frames.filter(frame => frame[0] !== PUSH)
+    const pushes = frames.filter(frame => frame[0] === PUSH)
+    this.#pushes[client]!.push(...(isCounted ? [Buffer.from(`:${pushes.length}\r\n`)] : pushes))
+    this.#received.push({ client, step, isAnswer, frames: inOneOrder(replies) })
   }
 
   async #isBlocked(peer: Peer): Promise<boolean> {
