@@ -2,12 +2,13 @@
 import { expect, test } from "bun:test"
 import { Prng } from "../../src/bytes/prng.ts"
 import { createServer } from "../../src/index.ts"
+import { runSeed } from "../support/random.ts"
 import { Probe } from "./string-probe.ts"
 
 const STEPS = 1000
 
 test("a replica has what its primary has", async () => {
-  const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+  const seed = runSeed
   console.log(`seed ${seed}`)
   const random = new Prng(seed)
   const below = (n: number) => Math.floor(random.nextFloat() * n)

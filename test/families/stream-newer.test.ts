@@ -5,6 +5,7 @@ import { StreamIdempotency } from "../../src/structs/stream-idempotency.ts"
 import type { StreamValue } from "../../src/structs/stream-value.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
+import { runSeed } from "../support/random.ts"
 import { Probe, START_MS } from "./string-probe.ts"
 
 let probe: Probe
@@ -128,7 +129,7 @@ describe("messages with names", () => {
   })
 
   test("the structure agrees with a model", () => {
-    const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+    const seed = runSeed
     let state = seed
     const below = (n: number) => {
       state = (Math.imul(state, 1103515245) + 12345) & 0x7fffffff

@@ -9,6 +9,7 @@ import { decodeRdb, loadOptions, NEED_DATA, RdbInput } from "../../src/rdb/load.
 import { encodeSnapshot, freezeDatabases, snapshotDefaults } from "../../src/rdb/snapshot.ts"
 import { RdbWriter } from "../../src/rdb/writer.ts"
 import { oracleAvailable, startOracle } from "../support/oracle.ts"
+import { runSeed } from "../support/random.ts"
 
 const start = 1_800_000_000_000
 let clock: ManualClock
@@ -110,7 +111,7 @@ describe("files", () => {
     await run("XADD x 1-1 f v")
     const { databases } = server.server.engine.keyspace
     const bytes = new Uint8Array(64)
-    const seed = Number(process.env.BUNDIS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+    const seed = runSeed
     let state = seed
     for (let i = 0; i < 1500; i++) {
       for (let j = 0; j < bytes.length; j++) {
