@@ -285,7 +285,8 @@ export class Server {
     const { aof } = this.persistence
     const replication = new Replication(engine, {
       connect: (host, port, handlers) => connectToMaster(engine, host, port, handlers),
-      beginLoad: databases => new RdbLoad(engine, databases, source => engine.snapshots.libraries.load(source, true)),
+      beginLoad: (databases, onFunction) => new RdbLoad(engine, databases, onFunction),
+      loadFunction: source => engine.snapshots.libraries.load(source, true),
       beforeReplace: () => this.persistence.beforeReplace(),
       afterReplace: () => this.persistence.afterReplace(),
       clearFunctions: () => engine.snapshots.libraries.clear(),

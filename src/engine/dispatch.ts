@@ -27,6 +27,8 @@ export const EngineCondition = {
   BusyScript: 64,
   Paused: 128,
   Monitored: 256,
+  /** A replica loads new data beside the old, which it serves meanwhile. */
+  AsyncLoading: 512,
 } as const
 
 export class Dispatcher {
@@ -177,8 +179,10 @@ export function diskErrorGate(engine: Engine, client: Client, command: Registere
 }
 
 export function loadingGate(engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
-  if ((engine.conditions & EngineCondition.Loading) === 0) return undefined
-  if ((effectiveFlags(client, command) & Flag.Loading) !== 0) return undefined
+  if ((engine.conditions & (EngineCondition.Loading | EngineCondition.AsyncLoading)) === 0) return undefined
+  const flags = effectiveFlags(client, command)
+  const isAsync = (engine.conditions & EngineCondition.Loading) === 0
+  if (isAsync ? (flags & Flag.NoAsyncLoading) === 0 : (flags & Flag.Loading) !== 0) return undefined
   return "LOADING Redis is loading the dataset in memory"
 }
 

@@ -111,7 +111,7 @@ function set({ args, config, reply, client }: Call, engine: Engine): void {
   for (let i = 2; i < args.count; i += 2) pairs.push([args.latin1(i), args.utf8(i + 1)])
   const error = config.setAll(pairs, {
     isLocal: isLocal(client as Client),
-    isLoading: (engine.conditions & EngineCondition.Loading) !== 0,
+    isLoading: (engine.conditions & (EngineCondition.Loading | EngineCondition.AsyncLoading)) !== 0,
   })
   if (error !== undefined) reply.error(error)
   else reply.ok()
