@@ -1,6 +1,7 @@
 /** DUMP and RESTORE: what is told and propagated of them, and what belongs to a value beside its elements. */
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.ts"
+import { toPlain } from "../../src/resp/reply-decoder.ts"
 import { Client } from "../support/client.ts"
 
 const start = 1_800_000_000_000
@@ -50,8 +51,10 @@ describe("RESTORE", () => {
     const dirty = events.dirty
     await client.plain("RESTORE", "b", "0", payload)
     expect(events.dirty - dirty).toBe(1)
-    const heard = [await listener.readReply(), await listener.readReply()]
-    expect(heard.map(reply => JSON.stringify(reply)).join()).toMatch(/:new.*:restore/)
+    const heard = [await listener.readReply(), await listener.readReply()].map(reply => toPlain(reply))
+    expect(heard).toEqual(
+      ["new", "restore"].map(name => ["pmessage", "__keyevent@0__:*", `__keyevent@0__:${name}`, "b"]),
+    )
     listener.close()
   })
 
