@@ -42,6 +42,8 @@ export class MemoryLimit {
   readonly evictor: Evictor
   /** Bytes that count and are not in the keyspace. */
   beside: () => number = () => 0
+  /** Measures again what `beside` tells only as of its last sample. */
+  remeasure: () => void = () => {}
   /** A replica leaves eviction to its primary (replica-ignore-maxmemory). */
   isReplica: () => boolean = () => false
   /** Something took this long; asked for only while latency is monitored. */
@@ -55,6 +57,7 @@ export class MemoryLimit {
   private limit = 0
   private sliceMicros = 0
   private besideBytes = -1
+  private isRemeasured = false
   /** What counted after the last look: what is more now has been added since. */
   private lastCounted = 0
   private spentMicros = 0
@@ -72,10 +75,14 @@ export class MemoryLimit {
     }
     engine.onTickEnd.push(() => {
       this.besideBytes = -1
+      this.isRemeasured = false
       this.spentMicros = 0
     })
     const follow = (): undefined => this.follow()
-    config.onChangeOfAny(["maxmemory", "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity"], follow)
+    config.onChangeOfAny(
+      ["maxmemory", "maxmemory-policy", "maxmemory-samples", "maxmemory-eviction-tenacity", "replica-ignore-maxmemory"],
+      follow,
+    )
     follow()
   }
 
@@ -115,6 +122,12 @@ export class MemoryLimit {
 
   /** Whether a command that needs memory has to be refused: tries once more to evict. */
   refuses(): boolean {
+    if (this.relieve() !== Outcome.OutOfMemory) return false
+    if (this.isRemeasured) return true
+    // Clients may have gone since they were last measured.
+    this.isRemeasured = true
+    this.remeasure()
+    this.besideBytes = -1
     return this.relieve() === Outcome.OutOfMemory
   }
 

@@ -4,7 +4,7 @@
  * Redis looks at a few random keys per eviction and keeps the best of them in a pool. Here looking is cheap in bulk: slots
  * lie in the order of hashes, so the records of one block are a random sample, and reading many headers in a row lets the
  * processor wait for many of them at once. So a refill looks at LOOKED_AT_PER_SAMPLE records for each of maxmemory-samples
- * and pools the best POOL_MAX; evictions then live on the pool. By default these are the best tenth of what was looked at.
+ * and pools the best POOL_MAX; evictions then live on the pool. By default these are the best fifth of what was looked at.
  *
  * The places are not random: a hand goes round through the hashes, as a clock's. Of a place that was robbed just now there is
  * little to take, and of one that chance has passed over for long too much; with a hand all have had the same time. (Measured
@@ -30,8 +30,8 @@ import type { Keyspace } from "./keyspace.ts"
 export type EvictionOrder = "none" | "lru" | "lrm" | "lfu" | "ttl" | "random"
 
 const POOL_MAX = 16
-/** Records looked at per refill for each of maxmemory-samples: two per eviction. */
-const LOOKED_AT_PER_SAMPLE = 2 * POOL_MAX
+/** Records looked at per refill for each of maxmemory-samples: one per eviction. */
+const LOOKED_AT_PER_SAMPLE = POOL_MAX
 /** Refills in a row that may turn out to be stale before eviction gives up for now. */
 const REFILLS_MAX = 8
 /** Blocks whose bounds are compared for volatile-ttl, at least. */

@@ -75,6 +75,9 @@ export class Observer {
     this.monitors = new Monitors(engine, () => this.adaptTiming())
     this.memory = new MemoryUse(engine)
     engine.memoryLimit.beside = () => this.memory.beside
+    engine.memoryLimit.remeasure = () => {
+      if (engine.clients.size <= OFTEN_SAMPLED_CLIENTS_MAX) this.memory.sampleClients()
+    }
     engine.memoryLimit.onLatency = (event, ms) => this.latency.note(event, ms)
     this.info = new Info(this)
     this.hook()

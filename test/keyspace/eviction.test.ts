@@ -169,7 +169,7 @@ test("noeviction evicts nothing", () => {
   expect(house.evict(1)).toEqual([])
 })
 
-test("among many keys, LRU takes the oldest eighth, evenly", () => {
+test("among many keys, LRU takes the oldest fifth, evenly", () => {
   const house = new House("allkeys-lru")
   for (let i = 0; i < 20_000; i++) {
     house.at(i)
@@ -180,8 +180,8 @@ test("among many keys, LRU takes the oldest eighth, evenly", () => {
     .map(name => Number(name.slice(1)))
     .sort((a, b) => a - b)
   expect(ranks.length).toBe(500)
-  expect(ranks[250]!).toBeLessThan(20_000 / 16)
-  expect(ranks[495]!).toBeLessThan(20_000 / 4)
+  expect(ranks[250]!).toBeLessThan(20_000 / 8)
+  expect(ranks[495]!).toBeLessThan(20_000 / 2)
 })
 
 test("more samples choose better", () => {
