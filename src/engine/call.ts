@@ -8,6 +8,7 @@
 import { Call } from "../command/context.ts"
 import { extractKeys, KeyPositions } from "../command/key-specs.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
+import type { HiddenMembers } from "../keyspace/hidden-members.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
@@ -76,14 +77,16 @@ export class Caller {
     this.depth++
     propagator.open()
     propagator.replaced = false
+    let hidden: readonly HiddenMembers[] | undefined
     try {
-      if (engine.keyspace.now > engine.keyspace.memberExpiry.nextDue) expireMembers(call)
+      if (engine.keyspace.now > engine.keyspace.memberExpiry.nextDue) hidden = expireMembers(call)
       command.run!(call)
       if (events.dirty !== dirty && !propagator.replaced) propagator.verbatim(call.db, args)
     } catch (error) {
       reply.at = Math.min(replyAt, reply.at)
       engine.onHandlerError(error, command, reply)
     } finally {
+      if (hidden !== undefined) for (const members of hidden) members.restore()
       propagator.replaced = outerReplaced
       // What SCAN and RANDOMKEY find expired is expired each for itself.
       propagator.close((command.flagBits & Flag.TouchesArbitraryKeys) !== 0)
@@ -191,13 +194,25 @@ export class Caller {
 
 const positions = new KeyPositions()
 
-/** Rids the keys of a command of members that are past their time, before it gets to see them. */
-function expireMembers(call: Call): void {
+/**
+ * Rids the keys of a command of members that are past their time, before it gets to see them. Where they must not be removed
+ * they are hidden; tells what is to be restored then.
+ */
+function expireMembers(call: Call): HiddenMembers[] | undefined {
   const { args, command, db, keyspace } = call
-  if (keyspace.expiryPaused) return
+  const { expiryPaused, memberExpiry } = keyspace
+  if (expiryPaused && keyspace.servesExpired) return undefined
+  let hidden: HiddenMembers[] | undefined
   extractKeys(command.keys, args, positions)
   for (let i = 0; i < positions.count; i++) {
     const at = positions.positions[i]!
-    keyspace.memberExpiry.meet(db, args.bytes, args.starts[at]!, args.ends[at]!)
+    const start = args.starts[at]!
+    const end = args.ends[at]!
+    if (!expiryPaused) memberExpiry.meet(db, args.bytes, start, end)
+    else {
+      const members = memberExpiry.hide(db, args.bytes, start, end)
+      if (members !== undefined) hidden = [...(hidden ?? []), members]
+    }
   }
+  return hidden
 }

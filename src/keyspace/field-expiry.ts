@@ -17,7 +17,8 @@
  *     sorted sets would stay for good.
  *  3. Indexes belong to the keyspace map, not to the database: they follow SWAPDB, and go with a flush.
  *  4. Readers of hashes pass over fields whose time is up. Readers of sets and sorted sets count and rank members and
- *     cannot, so before a command runs its keys are rid of such members (`meet`). There are two of these objects,
+ *     cannot, so before a command runs its keys are rid of such members (`meet`), or where nothing may be removed they are
+ *     put aside while it runs (`hide`). There are two of these objects,
  *     one for hashes and one for members, so that `nextDue` tells in one comparison whether that can be needed.
  *
  * What goes in one slice goes key by key in the order of the keys' earliest times, and within a key in the order of times.
@@ -29,6 +30,7 @@ import { LpEntry, lpCopyValue, lpEntryEnd, lpFirst, lpLength, lpRead, lpSplice }
 import { readIndexScore, ZsetTable } from "../structs/zset-table.ts"
 import type { Database } from "./db.ts"
 import { Notify } from "./events.ts"
+import { HiddenMembers } from "./hidden-members.ts"
 import type { Keyspace } from "./keyspace.ts"
 import { Kind, ValueType } from "./kinds.ts"
 
@@ -129,6 +131,7 @@ export class FieldExpiry {
    */
   slice(budget = FIELDS_PER_SLICE): boolean {
     const { keyspace, due } = this
+    if (keyspace.expiryPaused && this.nextDue < keyspace.now) this.correct(budget)
     if (this.indexes.size === 0 || keyspace.expiryPaused || !keyspace.activeExpiry) return false
     this.left = budget
     if (due.length === 0) this.gather(budget)
@@ -162,6 +165,41 @@ export class FieldExpiry {
     due.sort((a, b) => b.at - a.at)
   }
 
+  /** Where nothing may be removed: brings entries up to date that are about what somebody else has removed. */
+  private correct(count: number): void {
+    if (this.due.length === 0) this.gather(count)
+    for (const { db, key } of this.due.splice(0)) {
+      const index = this.indexes.get(db.keys)
+      if (index !== undefined) this.look(db, index, key, 0, key.length)
+    }
+    if (this.atDb >= this.keyspace.databases.length) this.atDb = 0
+    this.nextDue = this.earliestNoted()
+  }
+
+  /** Corrects the entry of a key; tells the earliest expiry of its value, 0 for none. */
+  private look(db: Database, index: ByteMap, key: Uint8Array, start: number, end: number): number {
+    const address = db.keys.find(key, start, end)
+    let next = address === 0 ? 0 : this.earliest(db, address)
+    if (next !== 0 && next < this.keyspace.now) next = this.earliestExactly(db, address, next)
+    const entry = index.find(key, start, end)
+    if (entry !== 0 && next === 0) index.remove(entry)
+    else if (entry !== 0) index.setExpiry(entry, next)
+    return next
+  }
+
+  /** A table's own bound may be about an element that is gone. O(blocks + elements that are due). */
+  private earliestExactly(db: Database, address: number, bound: number): number {
+    const table = tableOf(db.keys, address)
+    if (table === undefined) return bound
+    const due: { key: Uint8Array; at: number }[] = []
+    table.visitExpired(0, this.keyspace.now - 1, Number.POSITIVE_INFINITY, element => {
+      table.readKey(element)
+      due.push({ key: copyOf(table.keyBytes, table.keyStart, table.keyEnd), at: table.expiry(element) })
+    })
+    for (const { key, at } of due) remark(table, key, at)
+    return table.earliestExpiry()
+  }
+
   private earliestNoted(): number {
     let earliest = Number.POSITIVE_INFINITY
     for (const index of this.indexes.values()) earliest = Math.min(earliest, index.earliestExpiry())
@@ -175,6 +213,22 @@ export class FieldExpiry {
     if (entry !== 0 && index!.expiry(entry) < this.keyspace.now) {
       this.check(db, index!, key, start, end, Number.POSITIVE_INFINITY)
     }
+  }
+
+  /**
+   * As `meet` where nothing may be removed: what is due is hidden, until the caller has it restored. Undefined when nothing
+   * is, or hiding is not called for.
+   */
+  hide(db: Database, key: Uint8Array, start: number, end: number): HiddenMembers | undefined {
+    const { now } = this.keyspace
+    const index = this.indexes.get(db.keys)
+    const entry = index === undefined ? 0 : index.find(key, start, end)
+    if (entry === 0 || index!.expiry(entry) >= now) return undefined
+    const next = this.look(db, index!, key, start, end)
+    if (next === 0 || next >= now) return undefined
+    const address = db.keys.find(key, start, end)
+    const map = db.type(address) === ValueType.Hash ? undefined : tableOf(db.keys, address)
+    return map === undefined ? undefined : new HiddenMembers(db, copyOf(key, start, end), address, map, now)
   }
 
   /**

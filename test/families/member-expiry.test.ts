@@ -358,6 +358,93 @@ describe("member expiry", () => {
   })
 })
 
+describe("where nothing may be removed", () => {
+  const sorted = async (line: string) => [...((await run(line)) as Iterable<string>)].sort()
+  const held = () => {
+    keyspace().holdExpiry("replica", true)
+    clock.advance(11)
+    server.server.engine.refreshTime()
+  }
+
+  test("members past their time are not seen, and not lost", async () => {
+    await run("SADD s a b c")
+    await run("ZADD z 1 a 2 b 3 c")
+    await run("ZADD gone 1 a 2 b")
+    await run("SPEXPIRE s 10 MEMBERS 2 a b")
+    await run("ZPEXPIRE z 10 MEMBERS 1 b")
+    await run("ZPEXPIRE gone 10 MEMBERS 2 a b")
+    await run("PEXPIRE gone 50000")
+    held()
+    events.length = 0
+    for (let i = 0; i < 2; i++) {
+      expect(await sorted("SMEMBERS s")).toEqual(["c"])
+      expect(await run("SCARD s")).toBe(1)
+      expect(await run("ZRANK z c")).toBe(1)
+      expect(await run("ZRANGE z 0 -1")).toEqual(["a", "c"])
+      expect(await run("ZUNION 2 z gone")).toEqual(["a", "c"])
+      expect(await run("EXISTS gone")).toBe(0)
+      expect(await run("TYPE gone")).toBe("none")
+      expect(await run("STTL s MEMBERS 2 a c")).toEqual([-2, -1])
+      tick()
+    }
+    expect(gone).toEqual([])
+    expect(events).toEqual([])
+    // A primary's commands see what it has not removed yet.
+    keyspace().servesExpired = true
+    expect(await sorted("SMEMBERS s")).toEqual(["a", "b", "c"])
+    expect(await run("ZRANGE gone 0 -1 WITHSCORES")).toEqual([
+      ["a", 1],
+      ["b", 2],
+    ])
+    expect(await run("PTTL gone")).toBe(50000 - 11)
+    expect(await run("SPEXPIREAT s 4102444800000 MEMBERS 1 a")).toEqual([1])
+    expect(await run("ZREM gone a b")).toBe(2)
+    keyspace().servesExpired = false
+    expect(await sorted("SMEMBERS s")).toEqual(["a", "c"])
+    expect(await run("EXISTS gone")).toBe(0)
+  })
+
+  test("what the primary has removed is asked for no more", async () => {
+    await run("SADD s a b")
+    await run("SADD t a b")
+    await run("SPEXPIRE s 10 MEMBERS 1 a")
+    await run("SPEXPIRE t 5000 MEMBERS 1 a")
+    held()
+    tick()
+    expect(keyspace().memberExpiry.nextDue).toBeLessThan(start + 11)
+    keyspace().servesExpired = true
+    await run("SREM s a")
+    keyspace().servesExpired = false
+    tick()
+    // The bound of a block of entries is right again a round later.
+    tick()
+    expect(keyspace().memberExpiry.nextDue).toBe(start + 5000)
+    // A replica that becomes a primary removes what is left.
+    clock.advance(5000)
+    keyspace().holdExpiry("replica", false)
+    tick()
+    expect(gone).toEqual(["SREM 0 t a"])
+    expect(keyspace().memberExpiry.nextDue).toBe(Number.POSITIVE_INFINITY)
+  })
+
+  test("a command that may write does not bring them back into another value", async () => {
+    await run("SADD s a b")
+    await run("ZADD z 1 a")
+    await run("SPEXPIRE s 10 MEMBERS 1 a")
+    await run("ZPEXPIRE z 10 MEMBERS 1 a")
+    held()
+    expect(await run("SADD s a")).toBe(1)
+    expect(await run("SPTTL s MEMBERS 1 a")).toEqual([-1])
+    await run("DEL s")
+    await run("SADD s x")
+    expect(await sorted("SMEMBERS s")).toEqual(["x"])
+    expect(await run("ZADD z 5 b")).toBe(1)
+    expect(await run("ZRANGE z 0 -1")).toEqual(["b"])
+    keyspace().servesExpired = true
+    expect(await run("ZRANGE z 0 -1")).toEqual(["b"])
+  })
+})
+
 describe("field expiry", () => {
   for (const entriesMax of [0, 512]) {
     test(`hashes due in one round go in the order of their times, ${entriesMax} packed`, async () => {
