@@ -20,6 +20,7 @@ const SCRIPT_BYTES = 120
 
 /** What luaL_loadbuffer calls the code in errors. */
 const CHUNK_NAME = "@user_script"
+const GC_COLLECT = 2
 
 export interface CachedScript extends Script {
   /** Owned. */
@@ -189,18 +190,25 @@ export class ScriptCache {
     vm.api.luaL_unref(L, REGISTRY, script.reference)
   }
 
-  /** SCRIPT FLUSH: forgets all scripts, and their state. */
+  /**
+   * SCRIPT FLUSH: forgets all scripts. Their state stays, without them: what a new one is given of functions is the
+   * interpreter's for good.
+   */
   flush(): void {
-    const { host } = this
+    const { host, sandbox_ } = this
+    if (sandbox_ !== undefined && this.sandboxGeneration === host.generation) {
+      const { vm, L } = sandbox_
+      for (const { generation, reference } of this.scripts.values()) {
+        if (generation === host.generation) vm.api.luaL_unref(L, REGISTRY, reference)
+      }
+      vm.api.lua_gc(L, GC_COLLECT, 0)
+    }
     this.scripts.clear()
     this.passing.clear()
     this.lastEval = undefined
     this.lastFound = undefined
     this.lastUsed = undefined
     this.sourceBytes = 0
-    if (this.sandbox_ !== undefined && this.sandboxGeneration === host.generation) host.closeSandbox(this.sandbox_)
-    this.sandbox_ = undefined
-    this.sandboxGeneration = -1
   }
 }
 

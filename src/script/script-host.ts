@@ -183,10 +183,6 @@ export class ScriptHost {
     return sandbox
   }
 
-  closeSandbox(sandbox: Sandbox): void {
-    if (this.sandboxes.delete(sandbox)) sandbox.close()
-  }
-
   /** Bytes a state has allocated; 0 without one. */
   bytesUsed(sandbox: Sandbox | undefined): number {
     if (sandbox === undefined || !this.sandboxes.has(sandbox)) return 0

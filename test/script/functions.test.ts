@@ -97,6 +97,20 @@ describe("kept and told", () => {
   })
 })
 
+test("flushing again and again leaves nothing behind in the interpreter", async () => {
+  await using server = await createServer()
+  const round = async (): Promise<number> => {
+    await server.execute("EVAL", "return 1", 0)
+    await server.execute("FUNCTION", "LOAD", TWO)
+    await server.execute("SCRIPT", "FLUSH")
+    await server.execute("FUNCTION", "FLUSH")
+    return server.server.scripting.host.vm.api.__indirect_function_table.length
+  }
+  const before = await round()
+  for (let i = 0; i < 20; i++) expect(await round()).toBe(before)
+  expect(await server.execute("EVAL", "return cjson.encode({1})", 0)).toBe("[1]")
+})
+
 describe("a function that takes its time", () => {
   const SLOW = `#!lua name=slow
     redis.register_function('loop', function() local a = 1 while true do a = a + 1 end end)`
