@@ -54,6 +54,8 @@ export class FullSyncReceiver {
 
   private load: SnapshotLoad | undefined
   private databases: readonly Database[] = []
+  /** Sources that are to be loaded with the exchange of the data. */
+  private readonly functions: Uint8Array[] = []
   private waitingBytes = 0
   private scheduled = false
   private isPaused = false
@@ -247,7 +249,7 @@ export class FullSyncReceiver {
     this.loadStartedAt = engine.clock.wall()
     if (this.way === "aside") {
       this.databases = keyspace.databases.map(({ index }) => new Database(keyspace, index))
-      if (!options.isSameHistory) this.setLoading(true)
+      this.setLoading(true)
     } else {
       this.replace()
       this.setLoading(true)
@@ -256,7 +258,10 @@ export class FullSyncReceiver {
       options.ports.clearFunctions()
       this.databases = keyspace.databases
     }
-    this.load = options.ports.beginLoad(this.databases)
+    this.load = options.ports.beginLoad(this.databases, source => {
+      if (this.way === "aside") this.functions.push(source)
+      else options.ports.loadFunction(source)
+    })
     this.schedule()
   }
 
@@ -267,6 +272,10 @@ export class FullSyncReceiver {
 
   private setLoading(on: boolean): void {
     const { engine } = this
+    if (this.way === "aside" && this.options.isSameHistory) {
+      engine.setCondition(EngineCondition.AsyncLoading, on)
+      return
+    }
     engine.setCondition(EngineCondition.Loading, on)
     engine.keyspace.holdExpiry("loading", on)
   }
@@ -333,6 +342,7 @@ export class FullSyncReceiver {
       engine.log("notice", "MASTER <-> REPLICA sync: Swapping active DB with loaded DB")
       options.ports.clearFunctions()
       for (const db of this.databases) keyspace.replace(db)
+      for (const source of this.functions) options.ports.loadFunction(source)
       engine.log("notice", "MASTER <-> REPLICA sync: Discarding old DB in background")
     } else if (way === "disk" && this.mayRemove) {
       engine.log("notice", "Removing the RDB file obtained from the master. This replica has persistence disabled")

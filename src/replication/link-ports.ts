@@ -49,12 +49,14 @@ export interface LocalAof extends LocalFile {
 export interface LinkPorts {
   connect: Connect
   /** Begins to decode a snapshot. The data that was there has gone before. */
-  beginLoad: (databases: readonly Database[]) => SnapshotLoad
+  beginLoad: (databases: readonly Database[], onFunction: (source: Uint8Array) => void) => SnapshotLoad
   /** All data is about to be replaced, so nothing may be written of it any more; and it has been. */
   beforeReplace: () => void
   afterReplace: () => void
   /** Function libraries go with the data. */
   clearFunctions: () => void
+  /** Throws when the source is refused. */
+  loadFunction: (source: Uint8Array) => void
   /** The port that others reach us at. */
   listeningPort: () => number
   /** The append-only file, while it is on. */
