@@ -15,6 +15,7 @@ import { passes, readClientFilter } from "./client-filter.ts"
 import type { Engine } from "./engine.ts"
 import { engineHandlers } from "./handler.ts"
 
+const BAD_LISTED_ID = "ERR Invalid client ID"
 const BAD_KILL_ID = "ERR client-id should be greater than 0"
 export const CLIENT_NAME_ERROR = "ERR Client names cannot contain spaces, newlines or special characters."
 
@@ -229,7 +230,7 @@ function info(call: Call, engine: Engine, client: Client): void {
 
 function list(call: Call, engine: Engine, client: Client): void {
   const { args, reply } = call
-  const filter = readClientFilter(args, 2, engine, { skipsCaller: false, badId: "ERR Invalid client ID" })
+  const filter = readClientFilter(args, 2, engine, { skipsCaller: false, badId: BAD_LISTED_ID, badWord: BAD_LISTED_ID })
   if (typeof filter === "string") {
     reply.error(filter)
     return
@@ -250,7 +251,7 @@ function kill(call: Call, engine: Engine, client: Client): void {
   const isOldForm = args.count === 3
   const filter = isOldForm
     ? { tests: [hasAddress(args.latin1(2))], ids: undefined, skipsCaller: false }
-    : readClientFilter(args, 2, engine, { skipsCaller: true, badId: BAD_KILL_ID, idMin: 1 })
+    : readClientFilter(args, 2, engine, { skipsCaller: true, badId: BAD_KILL_ID, badWord: SYNTAX, idMin: 1 })
   if (typeof filter === "string") {
     call.reply.error(filter)
     return

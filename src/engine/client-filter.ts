@@ -22,7 +22,9 @@ export interface ClientFilter {
 export interface FilterRules {
   /** Without SKIPME. */
   readonly skipsCaller: boolean
+  /** What is said of an id that is none, and of something else behind ids. */
   readonly badId: string
+  readonly badWord: string
   readonly idMin?: number
 }
 
@@ -38,7 +40,7 @@ export function readClientFilter(
   args: Arguments,
   at: number,
   engine: Engine,
-  { skipsCaller, badId, idMin = Number.NEGATIVE_INFINITY }: FilterRules,
+  { skipsCaller, badId, badWord, idMin = Number.NEGATIVE_INFINITY }: FilterRules,
 ): ClientFilter | string {
   const filter: ClientFilter = { tests: [], ids: undefined, skipsCaller }
   for (let i = at; i < args.count; ) {
@@ -50,6 +52,7 @@ export function readClientFilter(
       const ids: number[] = []
       for (i++; i < args.count && (ids.length === 0 || !NAMES.has(args.latin1(i).toLowerCase())); i++) {
         const id = args.int64(i)
+        if (id === undefined && ids.length > 0) return badWord
         if (id === undefined || id < idMin) return badId
         ids.push(Number(id))
       }

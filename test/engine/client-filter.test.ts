@@ -80,5 +80,7 @@ test("what is wrong", async () => {
   expect(await error("LIST IDLE 0")).toContain("idle should be greater than 0")
   expect(await error("LIST SKIPME maybe")).toContain("syntax error")
   expect(await error("LIST USER nobody")).toContain("No such user")
+  expect(await error("KILL ID 10 wrong")).toContain("syntax error")
+  expect(await error("KILL ID str TYPE normal")).toContain("client-id should be greater than 0")
   expect(await error("KILL ID 0 TYPE normal")).toContain("client-id should be greater than 0")
 })
