@@ -7,7 +7,7 @@ import { TempDir } from "../support/temp-dir.ts"
 
 export class Node implements AsyncDisposable {
   readonly embedded: EmbeddedServer
-  readonly client: Client
+  client: Client
   readonly dir: TempDir
   readonly log: string[]
 
@@ -26,7 +26,9 @@ export class Node implements AsyncDisposable {
     return this.embedded.server.replication
   }
 
-  call(...args: (string | number | Uint8Array)[]): Promise<unknown> {
+  /** Over a connection, a new one if the last was closed. */
+  async call(...args: (string | number | Uint8Array)[]): Promise<unknown> {
+    if (this.client.isClosed) this.client = await Client.connect(this.port)
     return this.client.plain(...args)
   }
 
