@@ -42,7 +42,7 @@ export class MemoryLimit {
   readonly evictor: Evictor
   /** Bytes that count and are not in the keyspace. */
   beside: () => number = () => 0
-  /** Measures again what `beside` tells only as of its last sample. */
+  /** Measures again what `beside` tells only as of its last sample, where that can make a difference. */
   remeasure: () => void = () => {}
   /** A replica leaves eviction to its primary (replica-ignore-maxmemory). */
   isReplica: () => boolean = () => false
@@ -122,12 +122,6 @@ export class MemoryLimit {
 
   /** Whether a command that needs memory has to be refused: tries once more to evict. */
   refuses(): boolean {
-    if (this.relieve() !== Outcome.OutOfMemory) return false
-    if (this.isRemeasured) return true
-    // Clients may have gone since they were last measured.
-    this.isRemeasured = true
-    this.remeasure()
-    this.besideBytes = -1
     return this.relieve() === Outcome.OutOfMemory
   }
 
@@ -162,7 +156,14 @@ export class MemoryLimit {
   /** Evicts until below the limit, or out of time. Not while a command runs. */
   private relieve(): Outcome {
     const { engine } = this
-    const counted = this.countedBytes
+    let counted = this.countedBytes
+    if (counted > this.limit && !this.isRemeasured) {
+      // Clients with a lot to be sent may have got it, or gone: no key should go for them.
+      this.isRemeasured = true
+      this.remeasure()
+      this.besideBytes = -1
+      counted = this.countedBytes
+    }
     if (counted <= this.limit) {
       this.lastCounted = counted
       return this.settle(Outcome.Below)

@@ -37,6 +37,9 @@ export interface ObserverPorts {
 const SAMPLES_PER_SECOND = 10
 /** With maxmemory set, what so few clients hold is summed up at each sample. */
 const OFTEN_SAMPLED_CLIENTS_MAX = 200
+/** With maxmemory exceeded, clients are measured once more if they held this much together. */
+const BUSY_BYTES_MIN = 64 * 1024
+const BUSY_CLIENT_BYTES_MIN = 8 * 1024
 
 export class Observer {
   readonly engine: Engine
@@ -76,7 +79,10 @@ export class Observer {
     this.memory = new MemoryUse(engine)
     engine.memoryLimit.beside = () => this.memory.beside
     engine.memoryLimit.remeasure = () => {
-      if (engine.clients.size <= OFTEN_SAMPLED_CLIENTS_MAX) this.memory.sampleClients()
+      const { size } = engine.clients
+      if (size > OFTEN_SAMPLED_CLIENTS_MAX || this.memory.clients < BUSY_BYTES_MIN + size * BUSY_CLIENT_BYTES_MIN)
+        return
+      this.memory.sampleClients()
     }
     engine.memoryLimit.onLatency = (event, ms) => this.latency.note(event, ms)
     this.info = new Info(this)
