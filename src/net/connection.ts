@@ -327,6 +327,14 @@ export class SocketTransport implements Transport {
   }
 }
 
+/** The longest that Linux takes; the runtime throws for what it cannot pass on. */
+const KEEPALIVE_SECONDS_MAX = 32_767
+
+/** Has the kernel look after so many idle seconds whether the peer is still there; 0 for never. */
+export function keepAlive(socket: { setKeepAlive(on: boolean, ms: number): unknown }, seconds: number): void {
+  if (seconds > 0) socket.setKeepAlive(true, Math.min(seconds, KEEPALIVE_SECONDS_MAX) * 1000)
+}
+
 export function address(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 }

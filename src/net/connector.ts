@@ -4,7 +4,7 @@ import type { ConfigValues } from "../config/config.ts"
 import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { ConnectionHandlers, MasterConnection } from "../replication/link-ports.ts"
-import { address } from "./connection.ts"
+import { address, keepAlive } from "./connection.ts"
 import { tlsOptions } from "./tls.ts"
 
 type Socket = Bun.Socket<undefined>
@@ -114,8 +114,7 @@ export function connectToMaster(
       return
     }
     socket.setNoDelay(!engine.config.values.replDisableTcpNodelay)
-    const keepalive = engine.config.values.tcpKeepalive
-    if (keepalive > 0) socket.setKeepAlive(true, keepalive * 1000)
+    keepAlive(socket, engine.config.values.tcpKeepalive)
     outgoing.opened(socket)
     engine.refreshTime()
     handlers.opened()

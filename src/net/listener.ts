@@ -7,7 +7,7 @@ import { chmodSync, unlinkSync } from "node:fs"
 import { bytesOf, latin1 } from "../bytes/compare.ts"
 import type { Client } from "../engine/client.ts"
 import type { Engine } from "../engine/engine.ts"
-import { BatchPool, Connection, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
+import { BatchPool, Connection, keepAlive, PENDING_BYTES_MAX, SocketTransport } from "./connection.ts"
 import type { TlsOptions } from "./tls.ts"
 
 /** A client over its soft bound that has taken nothing for this long is read from all the same. */
@@ -220,8 +220,7 @@ export class Listener {
     engine.refreshTime()
     if (unixPath === undefined) {
       socket.setNoDelay(true)
-      const keepalive = config.values.tcpKeepalive
-      if (keepalive > 0) socket.setKeepAlive(true, keepalive * 1000)
+      keepAlive(socket, config.values.tcpKeepalive)
     }
     const client = clients.add(new SocketTransport(socket, unixPath, (socket as { fd?: number }).fd ?? -1))
     client.parser.bulkBytesMax = config.values.protoMaxBulkLen

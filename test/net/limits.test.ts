@@ -277,3 +277,9 @@ test("a crowd of idle connections costs little", async () => {
   for (const socket of crowd) socket.terminate()
   await until(() => it.engine.clients.size === 1, { what: "the crowd to go" })
 })
+
+test("tcp-keepalive may be longer than the kernel takes", async () => {
+  await using server = await createServer({ config: { "tcp-keepalive": 2 ** 31 - 1 } })
+  await using client = await Client.connect(server.port)
+  expect(await client.plain("PING")).toBe("PONG")
+})

@@ -84,7 +84,7 @@ const values = [
     " 1",
   ],
   ...["always", "everysec", "Everysec", "noeviction", "allkeys-lru", "volatile-ttl", "allchannels", "resetchannels"],
-  ...["KEA", "K$", "EAm", "AKE", "Kg$lshzxetdmn", "Q", "", "60 1", "60 1 100 2", "60", "0 1", "60 -1", "60 1 x"],
+  ...["KEA", "K$", "EAm", "AKE", "Kg$lshzxetdm", "K$n", "Q", "", "60 1", "60 1 100 2", "60", "0 1", "60 -1", "60 1 x"],
   ...[
     "50",
     "50 99.9",
