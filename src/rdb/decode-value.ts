@@ -32,7 +32,7 @@ import { ListNode, RdbType } from "./format.ts"
 import { type DecodeStep, NEED_DATA, PAUSE, type RdbInput } from "./input.ts"
 import { convertZiplist, convertZipmap } from "./legacy.ts"
 import { ListpackBuilder } from "./listpack-builder.ts"
-import { areExpiries, areScores, checkListpack, eachPair, eachText } from "./packed-check.ts"
+import { areExpiries, areScores, checkListpack, eachPair, eachText, TextKeeper } from "./packed-check.ts"
 import { parseScore } from "./scores.ts"
 
 const ELEMENTS_PER_STEP = 512
@@ -58,6 +58,7 @@ export class ValueDecoder {
   private readonly hashes = new HashBuilder()
   private readonly expiringHashes = new ExpiringHashBuilder()
   private readonly zsets = new ZsetBuilder()
+  private readonly pending = new TextKeeper()
 
   constructor(keyspace: Keyspace, limits: ValueLimits) {
     this.keyspace = keyspace
@@ -112,6 +113,7 @@ export class ValueDecoder {
         break
       case RdbType.HashExpiringPreGa:
       case RdbType.HashExpiring:
+      case RdbType.HashValkey:
         yield* this.expiringHash(input, type)
         break
       case RdbType.ListZiplists:
@@ -358,7 +360,8 @@ export class ValueDecoder {
 
   private *expiringHash(input: RdbInput, type: number): Generator<DecodeStep, void> {
     const { expiringHashes, keyspace } = this
-    let earliest = 0
+    // The candidates of 7.4 wrote times as they are.
+    let earliest = 1
     if (type === RdbType.HashExpiring) {
       while (!input.time()) yield NEED_DATA
       earliest = input.value
@@ -370,15 +373,19 @@ export class ValueDecoder {
     }
     expiringHashes.begin(count, this.limits, keyspace)
     for (let i = 0; i < count; i++) {
-      while (!input.count()) yield NEED_DATA
-      const expiry = input.value === 0 || type !== RdbType.HashExpiring ? input.value : input.value + earliest - 1
-      if (!(expiry >= 0 && expiry <= EXPIRY_MAX)) input.fail("malformed expiry of a field")
+      let expiry = type === RdbType.HashValkey ? 0 : yield* readExpiry(input, earliest)
       while (!input.text()) yield NEED_DATA
       if (input.isLong) yield* input.gather()
       expiringHashes.field(input.bytes, input.start, input.stop)
       while (!input.text()) yield NEED_DATA
       if (input.isLong) yield* input.gather()
-      const { bytes, start, stop } = input
+      if (type === RdbType.HashValkey) {
+        // The time comes last: the value must outlive it.
+        this.pending.keep(input.bytes, input.start, input.stop)
+        while (!input.time()) yield NEED_DATA
+        expiry = checkExpiry(input, Math.max(0, input.value))
+      }
+      const { bytes, start, stop } = type === RdbType.HashValkey ? this.pending : input
       if (!expiringHashes.value(bytes, start, stop, expiry, keyspace)) input.fail("Duplicate hash fields detected")
       if (i % ELEMENTS_PER_STEP === ELEMENTS_PER_STEP - 1) yield PAUSE
     }
@@ -477,6 +484,17 @@ function longestText({ bytes }: ListpackBuilder): number {
 function* readCount(input: RdbInput): Generator<DecodeStep, number> {
   while (!input.count()) yield NEED_DATA
   return input.value
+}
+
+/** 0 for none, else one more than the difference to the earliest one. */
+function* readExpiry(input: RdbInput, earliest: number): Generator<DecodeStep, number> {
+  while (!input.count()) yield NEED_DATA
+  return checkExpiry(input, input.value === 0 ? 0 : input.value + earliest - 1)
+}
+
+function checkExpiry(input: RdbInput, expiry: number): number {
+  if (!(expiry >= 0 && expiry <= EXPIRY_MAX)) input.fail("malformed expiry of a field")
+  return expiry
 }
 
 function* readText(input: RdbInput): Generator<DecodeStep, void> {

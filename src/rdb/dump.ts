@@ -14,7 +14,7 @@ import { ValueDecoder } from "./decode-value.ts"
 import type { DecodedValue, ValueLimits } from "./decoded-value.ts"
 import { ContainerView, container, packed, readRecord, typeOfPacked, versionOfType } from "./encode-value.ts"
 import { applyExtra, EXTRA_PREFIX, writeExtras } from "./extras.ts"
-import { Opcode, RdbError, VERSION_MAX } from "./format.ts"
+import { isKnownVersion, Opcode, RdbError, typeOfByte } from "./format.ts"
 import { RdbInput } from "./input.ts"
 import { noteUse } from "./load.ts"
 import { RdbWriter } from "./writer.ts"
@@ -52,9 +52,13 @@ export function dumpValue(db: Database, address: number, compress: boolean): Uin
 /** Whether version and checksum of the payload bytes[start, end) are right. */
 export function isDump(bytes: Uint8Array, start: number, end: number, verifyChecksum: boolean): boolean {
   if (end - start < FOOTER_BYTES) return false
-  const footer = end - FOOTER_BYTES
-  if ((bytes[footer]! | (bytes[footer + 1]! << 8)) > VERSION_MAX) return false
+  if (!isKnownVersion(versionOf(bytes, end))) return false
   return !verifyChecksum || new Crc64().update(bytes, start, end - 8).matches(bytes, end - 8)
+}
+
+function versionOf(bytes: Uint8Array, end: number): number {
+  const footer = end - FOOTER_BYTES
+  return bytes[footer]! | (bytes[footer + 1]! << 8)
 }
 
 const scratch: { decoder: ValueDecoder | undefined } = { decoder: undefined }
@@ -76,7 +80,7 @@ export function parseDump(
   const input = RdbInput.over(bytes, start, end - FOOTER_BYTES)
   try {
     input.has(1)
-    const type = input.byte()
+    const type = typeOfByte(input.byte(), versionOf(bytes, end))
     // All bytes are there: pauses only.
     if (!decoder.quick(input, type)) for (const _ of decoder.slow(input, type));
     const { value } = decoder

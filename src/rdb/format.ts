@@ -3,7 +3,7 @@
  * (test/rdb/format.test.ts holds them).
  *
  *   file     magic, records, EOF, checksum
- *   magic    "REDIS" or "VALKEY", then the version, zero-padded: nine bytes in all
+ *   magic    "REDIS" or, since Valkey 9, "VALKEY", then the version, zero-padded: nine bytes in all
  *   record   opcode (EXPIRETIME_MS … AUX) with its data, or type, key, value
  *   DUMP     type, value, version (2 bytes, little-endian), checksum
  *
@@ -19,6 +19,8 @@ export const VERSION_7_2 = 11
 export const VERSION_7_4 = 12
 /** The newest version that is read. */
 export const VERSION_MAX = VERSION_7_4
+/** What Valkey 9 writes, with a magic of its own: another branch, where numbers from 22 on mean other types. */
+export const VERSION_VALKEY_9 = 80
 
 export const RdbType = {
   String: 0,
@@ -54,9 +56,13 @@ export const RdbType = {
   /** Redis 7.4: hashes whose fields expire. */
   HashExpiring: 24,
   HashListpackExpiring: 25,
+  /** Valkey 9: hashes whose fields expire. Written as 22 there; here it has a number of its own. */
+  HashValkey: 256 + 22,
 } as const
 
 export const Opcode = {
+  /** Valkey 9. */
+  SlotImport: 243,
   SlotInfo: 244,
   Function2: 245,
   FunctionPreGa: 246,
@@ -70,6 +76,16 @@ export const Opcode = {
   SelectDb: 254,
   End: 255,
 } as const
+
+/** The type that a byte of a file or payload of this version stands for. */
+export function typeOfByte(byte: number, version: number): number {
+  return byte === RdbType.HashExpiringPreGa && version === VERSION_VALKEY_9 ? RdbType.HashValkey : byte
+}
+
+/** Whether files and payloads of this version can be read. */
+export function isKnownVersion(version: number): boolean {
+  return (version >= 1 && version <= VERSION_MAX) || version === VERSION_VALKEY_9
+}
 
 /** Encodings of strings that are not just their bytes: the low six bits of a first byte of 11xxxxxx. */
 export const StringEncoding = { Int8: 0, Int16: 1, Int32: 2, Lzf: 3 } as const

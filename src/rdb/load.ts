@@ -31,7 +31,7 @@ import type { Keyspace } from "../keyspace/keyspace.ts"
 import { ValueDecoder } from "./decode-value.ts"
 import { ValueLimits } from "./decoded-value.ts"
 import { applyExtra, EXTRA_PREFIX } from "./extras.ts"
-import { Opcode, RdbError, VERSION_MAX } from "./format.ts"
+import { isKnownVersion, Opcode, RdbError, typeOfByte, VERSION_VALKEY_9 } from "./format.ts"
 import { type DecodeStep, NEED_DATA, PAUSE, type RdbInput } from "./input.ts"
 import { TextKeeper } from "./packed-check.ts"
 
@@ -149,7 +149,9 @@ class Loader {
     if (!isValkey && !magic.startsWith("REDIS")) throw new RdbError(0, "wrong signature: this is no RDB file")
     const digits = magic.slice(isValkey ? 6 : 5)
     const version = /^\d+$/.test(digits) ? Number(digits) : 0
-    if (version < 1 || version > VERSION_MAX) throw new RdbError(0, `RDB version ${digits} cannot be handled`)
+    if (!isKnownVersion(version) || isValkey !== (version === VERSION_VALKEY_9)) {
+      throw new RdbError(0, `RDB version ${digits} cannot be handled`)
+    }
     this.report.version = version
   }
 
@@ -159,9 +161,9 @@ class Loader {
     let pauseAtKey = report.keys + KEYS_PER_STEP
     for (;;) {
       while (!input.has(1)) yield NEED_DATA
-      const type = input.byte()
+      const type = typeOfByte(input.byte(), report.version)
       if (type === Opcode.End) return
-      if (type >= Opcode.SlotInfo) {
+      if (type >= Opcode.SlotImport && type <= Opcode.End) {
         yield* this.opcode(type)
         continue
       }
@@ -247,6 +249,8 @@ class Loader {
         this.options.onFunction?.(input.bytes.slice(input.start, input.stop))
         return
       }
+      case Opcode.SlotImport:
+        return input.fail("the state of a slot's import cannot be read")
       case Opcode.FunctionPreGa:
         return input.fail("functions of a release candidate of Redis 7.0 cannot be read")
       case Opcode.ModuleAux:

@@ -99,6 +99,11 @@ function textOf(bytes: Uint8Array, at: number): string {
 export class TextKeeper {
   bytes: Uint8Array = uncleared(64)
   length = 0
+  readonly start = 0
+
+  get stop(): number {
+    return this.length
+  }
 
   keep(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start

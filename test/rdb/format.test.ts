@@ -37,8 +37,10 @@ test("numbers on disk are what they were", () => {
     HashListpackExpiringPreGa: 23,
     HashExpiring: 24,
     HashListpackExpiring: 25,
+    HashValkey: 278,
   })
   expect(Opcode).toEqual({
+    SlotImport: 243,
     SlotInfo: 244,
     Function2: 245,
     FunctionPreGa: 246,
@@ -274,7 +276,8 @@ describe("input that is wrong", () => {
     expect(refusal("#!/bin/sh")).toBe("wrong signature: this is no RDB file (at byte 0)")
     expect(refusal("REDIS0099")).toBe("RDB version 0099 cannot be handled (at byte 0)")
     expect(refusal("REDIS00x1")).toBe("RDB version 00x1 cannot be handled (at byte 0)")
-    expect(refusal("VALKEY080")).toBe("RDB version 080 cannot be handled (at byte 0)")
+    expect(refusal("VALKEY012")).toBe("RDB version 012 cannot be handled (at byte 0)")
+    expect(refusal("REDIS0080")).toBe("RDB version 0080 cannot be handled (at byte 0)")
     expect(refusal([...header, Opcode.ModuleAux, 1])).toBe("data of modules cannot be read (at byte 10)")
     expect(refusal([...header, Opcode.FunctionPreGa])).toContain("release candidate")
     expect(refusal([...header, RdbType.Module, 1, 107, 1])).toBe("values of modules cannot be read (at byte 12)")

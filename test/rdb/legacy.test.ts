@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { Crc64 } from "../../src/bytes/crc64.ts"
 import { createServer, type EmbeddedServer } from "../../src/index.ts"
-import { RdbType } from "../../src/rdb/format.ts"
+import { Opcode, RdbType } from "../../src/rdb/format.ts"
 import { ListpackBuilder } from "../../src/rdb/listpack-builder.ts"
 import { RdbWriter } from "../../src/rdb/writer.ts"
+import { readFile } from "./files.ts"
 
 let server: EmbeddedServer
 beforeAll(async () => {
@@ -188,6 +189,41 @@ describe("hashes", () => {
     expect(await restore(RdbType.HashListpackExpiringPreGa, writer => string(writer, bytes), 12)).toBe("OK")
     expect(await run("HPEXPIRETIME", "k", "FIELDS", "2", "a", "b")).toEqual([soon, -1])
     expect(await run("OBJECT", "ENCODING", "k")).toBe("listpackex")
+  })
+})
+
+describe("Valkey 9", () => {
+  const soon = Date.now() + 100_000
+  const fields = (writer: RdbWriter): void => {
+    writer.size(3)
+    for (const [field, value, time] of [
+      ["a", "1", soon],
+      ["b", "2", -1],
+      ["c", "3", soon + 1],
+    ] as const) {
+      text(writer, field, value)
+      writer.time(time)
+    }
+  }
+
+  test("has hashes of its own, in payloads and in files", async () => {
+    expect(await restore(RdbType.HashExpiringPreGa, fields, 80)).toBe("OK")
+    expect(await run("HPEXPIRETIME", "k", "FIELDS", "3", "a", "b", "c")).toEqual([soon, -1, soon + 1])
+    const writer = new RdbWriter()
+    writer.ascii("VALKEY080")
+    writer.byte(RdbType.HashExpiringPreGa)
+    writer.text("k")
+    fields(writer)
+    writer.byte(Opcode.End)
+    writer.end()
+    await run("FLUSHALL")
+    expect(readFile(server, writer.take().slice(), { chunkBytes: 3 })).toMatchObject({
+      version: 80,
+      keys: 1,
+      isVerified: true,
+    })
+    expect(await run("HGETALL", "k")).toEqual(new Map(Object.entries({ a: "1", b: "2", c: "3" })))
+    expect(await run("HPEXPIRETIME", "k", "FIELDS", "3", "a", "b", "c")).toEqual([soon, -1, soon + 1])
   })
 })
 
