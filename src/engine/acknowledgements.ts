@@ -74,7 +74,8 @@ export class Acknowledgements {
   private targetOf(call: Call, client: Client): Target {
     const known = call.retrying ? this.targets.get(client) : undefined
     if (known !== undefined) return known
-    const pending = this.engine.propagator.writer.at
+    const { messageBytes, writer } = this.engine.propagator
+    const pending = writer.at - messageBytes
     const target = { localOffset: (this.local?.takenBytes ?? 0) + pending, offset: this.replicaOffset() }
     if (!client.denyBlocking) this.targets.set(client, target)
     return target

@@ -38,6 +38,8 @@ export interface Sink {
   write(bytes: Uint8Array, start: number, end: number): void
   /** The tick is over: whatever must happen before replies leave. */
   flush(): void
+  /** Whether it gets messages, too, which change no data. */
+  readonly takesMessages?: boolean
 }
 
 export interface EngineOptions {
@@ -240,12 +242,24 @@ export class Engine {
   }
 
   flushPropagation(): void {
-    const writer = this.propagator.writer
+    const { messages, writer } = this.propagator
     for (const sink of this.sinks) {
-      if (writer.at > 0) sink.write(writer.bytes, 0, writer.at)
+      if (messages.length > 0 && !sink.takesMessages) this.writeData(sink)
+      else if (writer.at > 0) sink.write(writer.bytes, 0, writer.at)
       sink.flush()
     }
-    if (writer.at > 0) writer.reset()
+    if (writer.at > 0) this.propagator.reset()
+  }
+
+  /** Hands over what is between the messages. */
+  private writeData(sink: Sink): void {
+    const { messages, writer } = this.propagator
+    let from = 0
+    for (let i = 0; i < messages.length; i += 2) {
+      if (messages[i]! > from) sink.write(writer.bytes, from, messages[i]!)
+      from = messages[i + 1]!
+    }
+    if (writer.at > from) sink.write(writer.bytes, from, writer.at)
   }
 
   setCondition(bit: number, on: boolean): void {

@@ -27,6 +27,11 @@ export class Propagator implements Propagation {
   muted = false
   /** Set by the running command: do not propagate it verbatim. */
   replaced = false
+  /** Whether replicas listen: messages are for them. */
+  hasReplicas = false
+  /** Stretches of the buffer that only replicas get: pairs of offsets, in order; and their bytes. */
+  readonly messages: number[] = []
+  messageBytes = 0
 
   private depth = 0
   private unitAt = 0
@@ -55,6 +60,9 @@ export class Propagator implements Propagation {
       selectedAfter: this.selected,
     }
     writer.at = unitAt
+    while (this.messages.length > 0 && this.messages.at(-2)! >= unitAt) {
+      this.messageBytes -= this.messages.pop()! - this.messages.pop()!
+    }
     this.unitCommands = 0
     this.selected = this.unitSelected
     return withdrawn
@@ -87,6 +95,26 @@ export class Propagator implements Propagation {
     }
     writer.begin(args.count)
     for (let i = 0; i < args.count; i++) writer.arg(args.bytes, args.starts[i]!, args.ends[i]!)
+  }
+
+  /** A command that changes no data, as it came: for replicas, and not for the append-only file. */
+  message(db: Database, args: Arguments): void {
+    if (!this.hasReplicas || !this.enabled || this.muted) return
+    this.select(db.index)
+    this.unitCommands++
+    const { writer } = this
+    const start = writer.at
+    writer.begin(args.count)
+    for (let i = 0; i < args.count; i++) writer.arg(args.bytes, args.starts[i]!, args.ends[i]!)
+    this.messages.push(start, writer.at)
+    this.messageBytes += writer.at - start
+  }
+
+  /** Everything has been handed over. */
+  reset(): void {
+    this.writer.reset()
+    this.messages.length = 0
+    this.messageBytes = 0
   }
 
   effect(db: Database, argumentCount: number): CommandWriter {
@@ -124,6 +152,10 @@ export class Propagator implements Propagation {
     const writer = this.writer
     const body = writer.bytes.slice(this.unitAt, writer.at)
     writer.at = this.unitAt
-    writer.begin(1).word("MULTI").raw(body, 0, body.length).begin(1).word("EXEC")
+    writer.begin(1).word("MULTI")
+    const shift = writer.at - this.unitAt
+    writer.raw(body, 0, body.length).begin(1).word("EXEC")
+    const { messages } = this
+    for (let i = messages.length - 1; i >= 0 && messages[i]! >= this.unitAt; i--) messages[i]! += shift
   }
 }

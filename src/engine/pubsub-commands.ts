@@ -128,7 +128,10 @@ export function pubsubCommands(of: () => Engine): readonly CommandSpec[] {
       syntax: "channel message",
       summary: "Sends a message to a channel.",
       complexity: "O(N+M), N subscribers of the channel, M patterns in use",
-      run: handle(({ args, reply }, engine) => reply.integer(engine.pubsub.publish(args.copy(1), args.copy(2)))),
+      run: handle(({ args, db, reply }, engine) => {
+        engine.propagator.message(db, args)
+        reply.integer(engine.pubsub.publish(args.copy(1), args.copy(2)))
+      }),
     },
     {
       name: "pubsub",
@@ -229,7 +232,10 @@ export function pubsubCommands(of: () => Engine): readonly CommandSpec[] {
       syntax: "shardchannel message",
       summary: "Sends a message to a shard channel.",
       complexity: "O(N), N subscribers of the channel",
-      run: handle(({ args, reply }, engine) => reply.integer(engine.pubsub.publishShard(args.copy(1), args.copy(2)))),
+      run: handle(({ args, db, reply }, engine) => {
+        engine.propagator.message(db, args)
+        reply.integer(engine.pubsub.publishShard(args.copy(1), args.copy(2)))
+      }),
     },
     {
       name: "ssubscribe",
