@@ -13,6 +13,8 @@ import { FieldExpiry } from "./field-expiry.ts"
 
 /** Steps of work (records, pages, objects) done per slice; a slice takes well under a millisecond. */
 const FREE_STEPS_PER_SLICE = 512
+/** Containers let go of by a snapshot that is over, per slice. */
+const THAWED_PER_SLICE = 2048
 const EXPIRE_RECORDS_PER_SLICE = 250
 
 /** Why expired keys stay where they are. */
@@ -177,6 +179,7 @@ export class Keyspace {
 
   /** One slice of freeing; true when more is left. */
   freeSlice(): boolean {
+    if (this.heap.finishThaw(THAWED_PER_SLICE)) return true
     let budget = FREE_STEPS_PER_SLICE
     while (this.discarded.length > 0 && budget > 0) {
       const container = this.discarded[this.discarded.length - 1]!

@@ -78,13 +78,13 @@ export class PageHeap {
 
   private frameLimit = 0
   private nextFrame = LARGE_PAGE_FRAMES
-  private readonly freeSingles: number[] = []
-  private readonly freeQuads: number[] = []
-  private readonly limboSingles: number[] = []
-  private readonly limboQuads: number[] = []
+  private freeSingles: number[] = []
+  private freeQuads: number[] = []
+  private limboSingles: number[] = []
+  private limboQuads: number[] = []
   private nextBlock = 1
-  private readonly freeBlocks: number[] = []
-  private readonly limboBlocks: number[] = []
+  private freeBlocks: number[] = []
+  private limboBlocks: number[] = []
   private readonly onThaw: (() => void)[] = []
 
   get bytesUsed(): number {
@@ -162,23 +162,34 @@ export class PageHeap {
   /** Starts a snapshot: all that exists now is frozen. One at a time. */
   freeze(): number {
     if (this.frozenThrough !== 0) throw new Error("a snapshot is running already")
+    this.finishThaw(Number.POSITIVE_INFINITY)
     this.frozenThrough = this.epoch++
     return this.frozenThrough
   }
 
-  /** Ends the snapshot: frames that writers left behind for it become free. */
+  /** Ends the snapshot: frames that writers left behind for it become free. What else hangs on it is for `finishThaw`. */
   thaw(): void {
     this.frozenThrough = 0
-    for (const frame of this.limboSingles) this.freeSingles.push(frame)
-    for (const quad of this.limboQuads) this.freeQuads.push(quad)
-    for (const block of this.limboBlocks) this.freeBlocks.push(block)
-    this.limboBlocks.length = 0
-    this.limboSingles.length = 0
-    this.limboQuads.length = 0
-    for (const run of this.onThaw.splice(0)) run()
+    this.freeSingles = joined(this.freeSingles, this.limboSingles)
+    this.freeQuads = joined(this.freeQuads, this.limboQuads)
+    this.freeBlocks = joined(this.freeBlocks, this.limboBlocks)
+    this.limboBlocks = []
+    this.limboSingles = []
+    this.limboQuads = []
   }
 
-  /** Runs at the next thaw, or at once when nothing is frozen. */
+  /**
+   * Runs at most so many of what was to be run after the thaw; true when more is left. A snapshot may have touched a million
+   * containers, so this is done in slices; the next `freeze` does the rest.
+   */
+  finishThaw(count: number): boolean {
+    const { onThaw } = this
+    if (this.frozenThrough !== 0) return false
+    while (onThaw.length > 0 && count-- > 0) onThaw.pop()!()
+    return onThaw.length > 0
+  }
+
+  /** Runs some time after the thaw, before the next freeze; or at once when nothing is frozen. */
   afterThaw(run: () => void): void {
     if (this.frozenThrough === 0) run()
     else this.onThaw.push(run)
@@ -231,6 +242,13 @@ export class PageHeap {
     this.blockDepth = grown(this.blockDepth, new Uint8Array(length))
     this.blockEarliest = grown(this.blockEarliest, new Float64Array(length))
   }
+}
+
+/** Both lists in one, by adding the shorter to the longer. */
+function joined(a: number[], b: number[]): number[] {
+  const [long, short] = a.length > b.length ? [a, b] : [b, a]
+  for (const n of short) long.push(n)
+  return long
 }
 
 function grown<T extends Int32Array | Int16Array | Uint8Array | Float64Array>(from: T, to: T): T {
