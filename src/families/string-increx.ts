@@ -18,10 +18,10 @@ import type { Call } from "../command/context.ts"
 import { NOT_FLOAT, NOT_INTEGER, OVERFLOW, SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
-import { Kind, ValueType } from "../keyspace/kinds.ts"
+import { Kind, kindOfLength, ValueType } from "../keyspace/kinds.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { ExpiryForm, momentOf } from "./string-options.ts"
-import { kindOfLength, storeBytes } from "./string-value.ts"
+import { storeBytes } from "./string-value.ts"
 
 export const stringIncrexCommands: readonly CommandSpec[] = [
   {

@@ -28,8 +28,8 @@ import type { Call } from "../command/context.ts"
 import { NOT_FLOAT, NOT_INTEGER, OVERFLOW } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
-import { Kind, ValueType } from "../keyspace/kinds.ts"
-import { kindOfLength, storeBytes } from "./string-value.ts"
+import { Kind, kindOfLength, ValueType } from "../keyspace/kinds.ts"
+import { storeBytes } from "./string-value.ts"
 
 const MAX_SAFE = Number.MAX_SAFE_INTEGER
 const text = new Uint8Array(INT64_TEXT_BYTES_MAX)

@@ -7,39 +7,18 @@
  */
 
 import { copyBytes } from "../bytes/compare.ts"
-import { INT64_TEXT_BYTES_MAX, isCanonicalInt64 } from "../bytes/int64.ts"
 import type { Call } from "../command/context.ts"
 import { STRING_TOO_LONG } from "../command/errors.ts"
 import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
-import { EMBSTR_BYTES_MAX, Kind } from "../keyspace/kinds.ts"
+import { Kind, kindOfText } from "../keyspace/kinds.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { Blob, type ByteMap } from "../structs/byte-map.ts"
 
-const MINUS = 0x2d
-const ZERO = 0x30
-const NINE = 0x39
 /** proto-max-bulk-len cannot be set lower, so shorter strings need no look at it. */
 const BULK_BYTES_SAFE = 1024 * 1024
 /** Whatever proto-max-bulk-len says: offsets of arguments are 32-bit integers. */
 const STRING_BYTES_MAX = 2 ** 31 - 1
-
-/** The kind of a string that is set to the bytes given. */
-export function kindOfText(bytes: Uint8Array, start: number, end: number): Kind {
-  const length = end - start
-  if (length <= INT64_TEXT_BYTES_MAX) {
-    const first = bytes[start]!
-    if (((first >= ZERO && first <= NINE) || first === MINUS) && isCanonicalInt64(bytes, start, end)) {
-      return Kind.StringInt
-    }
-  }
-  return kindOfLength(length)
-}
-
-/** The kind of a string that is stored as text even where it spells an integer. */
-export function kindOfLength(length: number): Kind {
-  return length <= EMBSTR_BYTES_MAX ? Kind.StringEmbstr : Kind.StringRaw
-}
 
 /**
  * Makes room for a string under a key, replacing whatever was there, and leaves keys.valueBytes and keys.valueStart for the

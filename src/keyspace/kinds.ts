@@ -2,6 +2,13 @@
  * The kinds of value a key can hold, as kept in the 4-bit type of its record. One kind per form, so that what OBJECT
  * ENCODING reports needs no look at the value. The numbers live in memory only.
  */
+
+import { INT64_TEXT_BYTES_MAX, isCanonicalInt64 } from "../bytes/int64.ts"
+
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
+
 export const Kind = {
   /** A string that is the canonical text of a 64-bit integer and was stored as such. */
   StringInt: 1,
@@ -86,3 +93,20 @@ export function encodingName(kind: number): string {
 
 /** Strings up to this long are reported as embstr. */
 export const EMBSTR_BYTES_MAX = 44
+
+/** The kind of a string that is set to the bytes given. */
+export function kindOfText(bytes: Uint8Array, start: number, end: number): Kind {
+  const length = end - start
+  if (length <= INT64_TEXT_BYTES_MAX) {
+    const first = bytes[start]!
+    if (((first >= ZERO && first <= NINE) || first === MINUS) && isCanonicalInt64(bytes, start, end)) {
+      return Kind.StringInt
+    }
+  }
+  return kindOfLength(length)
+}
+
+/** The kind of a string that is stored as text even where it spells an integer. */
+export function kindOfLength(length: number): Kind {
+  return length <= EMBSTR_BYTES_MAX ? Kind.StringEmbstr : Kind.StringRaw
+}

@@ -4,11 +4,10 @@
  */
 
 import { copyBytes, copyOf } from "../bytes/compare.ts"
-import { INT64_TEXT_BYTES_MAX, isCanonicalInt64 } from "../bytes/int64.ts"
 import type { ConfigValues } from "../config/config.ts"
 import type { Database } from "../keyspace/db.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
-import { EMBSTR_BYTES_MAX, Kind } from "../keyspace/kinds.ts"
+import { Kind, kindOfText } from "../keyspace/kinds.ts"
 import { Blob, type Container } from "../structs/byte-map.ts"
 import { VALUE_INLINE_MAX } from "../structs/record-layout.ts"
 import type { ListpackBuilder } from "./listpack-builder.ts"
@@ -133,13 +132,4 @@ export class DecodedValue {
     copyBytes(bytes, this.start, this.end, keys.valueBytes, keys.valueStart)
     return address
   }
-}
-
-/** As the string commands have it: by its text. */
-function kindOfText(bytes: Uint8Array, start: number, end: number): Kind {
-  const length = end - start
-  if (length <= INT64_TEXT_BYTES_MAX && length > 0 && bytes[start]! <= 0x39 && isCanonicalInt64(bytes, start, end)) {
-    return Kind.StringInt
-  }
-  return length <= EMBSTR_BYTES_MAX ? Kind.StringEmbstr : Kind.StringRaw
 }

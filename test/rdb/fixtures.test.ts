@@ -134,12 +134,14 @@ for (const name of ["redis-7.0.15", "redis-8.0-m01", "valkey-8"]) {
       const whole = load(`${name}.rdb`)
       readFile(server, whole)
       const digest = await ask(server, "DEBUG", "DIGEST")
-      for (const chunkBytes of [1, 13, 4096, 100_000]) {
-        for (const isSized of [true, false]) {
-          await ask(server, "FLUSHALL")
-          readFile(server, whole, { chunkBytes, isSized })
-          expect(await ask(server, "DEBUG", "DIGEST")).toBe(digest)
-        }
+      for (const [chunkBytes, isSized] of [
+        [1, false],
+        [13, true],
+        [4096, false],
+      ] as const) {
+        await ask(server, "FLUSHALL")
+        readFile(server, whole, { chunkBytes, isSized })
+        expect(await ask(server, "DEBUG", "DIGEST")).toBe(digest)
       }
     })
 
