@@ -27,6 +27,7 @@ export interface ReplicasOptions {
 
 export class Replicas implements Sink {
   readonly all = new Set<Replica>()
+  readonly takesMessages = true
   readonly fullSync: FullSync
   fullSyncs = 0
   partialSyncs = 0
@@ -191,7 +192,11 @@ export class Replicas implements Sink {
       engine.addSink(this)
       // Whoever reads on from here must be told of the database.
       engine.propagator.forgetSelected()
-    } else engine.removeSink(this)
+      engine.propagator.hasReplicas = true
+    } else {
+      engine.removeSink(this)
+      engine.propagator.hasReplicas = false
+    }
     this.refreshGood()
   }
 

@@ -41,7 +41,8 @@ export class SyncedOffset {
     }
     const last = this.places.at(-1)
     if (last !== undefined && last.offset >= offset) return
-    this.places.push({ taken: file.takenBytes + this.engine.propagator.writer.at, offset })
+    const { messageBytes, writer } = this.engine.propagator
+    this.places.push({ taken: file.takenBytes + writer.at - messageBytes, offset })
     if (this.places.length > PLACES_MAX) this.places = this.places.filter((_, i) => i % 2 === 1)
   }
 

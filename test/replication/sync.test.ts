@@ -1,5 +1,6 @@
 /** Full syncs by every route, under load; then the same data to the last bit, and the same offset to the byte. */
 import { describe, expect, test } from "bun:test"
+import { toPlain } from "../../src/resp/reply-decoder.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
 import { Random, runSeed } from "../support/random.ts"
@@ -170,7 +171,21 @@ test("a chain: the stream is handed on byte for byte", async () => {
   await master.call("SET", "before", "v")
   await using last = await startFollowing(master, {}, middle)
   await master.call("SET", "behind", "v")
-  await master.call("PUBLISH", "channel", "message")
+  await using subscriber = await Client.connect(last.port, { resp: 3 })
+  subscriber.sendCommand("SUBSCRIBE", "channel")
+  await subscriber.readPush()
+  await master.client.pipeline([
+    ["PUBLISH", "channel", "1"],
+    ["MULTI"],
+    ["SET", "with", "v"],
+    ["PUBLISH", "channel", "2"],
+    ["EXEC"],
+  ])
+  const pushes = [await subscriber.readPush(), await subscriber.readPush()]
+  expect(pushes.map(push => toPlain(push))).toEqual([
+    ["message", "channel", "1"],
+    ["message", "channel", "2"],
+  ])
   await expectEqualData(master, middle, last)
   const infos = await Promise.all([master.info(), middle.info(), last.info()])
   expect(new Set(infos.map(info => info.master_replid)).size).toBe(1)
