@@ -126,6 +126,9 @@ async function main(): Promise<void> {
     configFile: file,
     log: (level, message) => log.write(level, message),
     onLoadProgress: progressReporter(log),
+    onRole: isMaster => {
+      log.role = isMaster ? "M" : "S"
+    },
     onExit: code => {
       if (values.pidfile !== "") tryUnlink(values.pidfile)
       log.write("warning", "bundis is now ready to exit, bye bye...")
