@@ -31,6 +31,7 @@
 import { readFileSync } from "node:fs"
 import luaWasmPath from "wasmoon-lua5.1/dist/liblua5.1.wasm" with { type: "file" }
 import { latin1 } from "../bytes/compare.ts"
+import { NESTING_REFUSED, raiseLongBrackets } from "./long-brackets.ts"
 import type { LuaApi } from "./lua-api.ts"
 import { asTableFunction, type GlueExports, instantiateGlue, OWN_SLOT, RAISE, RUNNING } from "./wasm-glue.ts"
 
@@ -312,11 +313,17 @@ export class LuaVm {
       this.pushText(L, "not enough memory")
       return LuaStatus.memory
     }
+    let status: number
     try {
-      return this.loadAt(L, at, length, chunkName)
+      status = this.loadAt(L, at, length, chunkName)
     } finally {
       this.release(at)
     }
+    if (status !== LuaStatus.syntax || !this.textAt(L, -1)?.includes(NESTING_REFUSED)) return status
+    const raised = raiseLongBrackets(source.subarray(start, end))
+    if (raised.length === length) return status
+    this.pop(L)
+    return this.load(L, raised, 0, raised.length, chunkName)
   }
 
   /** As `load`, of source in the linear memory. */
