@@ -106,7 +106,6 @@ export class Dispatcher {
     engine.afterCommand(client, command, args)
   }
 
-  /** Answers a request that did not even get to the gates. */
   /** A web page has been made to talk to us: nothing it sends must be run, not even what comes behind the header. */
   private dropHttp(client: Client): void {
     const { engine } = this
@@ -119,6 +118,7 @@ export class Dispatcher {
     engine.clients.finish(client)
   }
 
+  /** Answers a request that did not even get to the gates. */
   private reject(client: Client, command: RegisteredCommand | undefined, error: string): void {
     const { writer } = this.engine.output
     const at = writer.at
