@@ -11,6 +11,7 @@
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import type { ReplicationPoint } from "../engine/snapshots.ts"
 import { Failover } from "./failover.ts"
+import { Farewell } from "./farewell.ts"
 import { ID_LENGTH, ReplicationHistory } from "./history.ts"
 import { MasterLink } from "./link.ts"
 import type { LinkPorts } from "./link-ports.ts"
@@ -35,6 +36,7 @@ export class Replication {
   readonly replicas: Replicas
   readonly link: MasterLink
   readonly failover: Failover
+  readonly farewell: Farewell
   readonly ownKeys: WritableReplicaKeys
   private readonly ports: ReplicationPorts
 
@@ -67,7 +69,9 @@ export class Replication {
       follow: (host, port) => this.becomeReplica(host, port),
       lead: () => this.becomeMaster(),
     })
+    this.farewell = new Farewell(engine, this.replicas)
     this.ownKeys = new WritableReplicaKeys(engine)
+    engine.memoryLimit.isReplica = () => !this.isMaster
     engine.snapshots.replication = () => this.point
     config.onChangeOfAny(["replica-read-only", "replica-serve-stale-data"], () => this.followState())
     config.onChangeOfAny(["min-replicas-to-write", "min-replicas-max-lag"], () => {
@@ -204,6 +208,7 @@ export class Replication {
   /** Ten times a second. */
   tick(): void {
     this.failover.tick()
+    this.farewell.tick()
     this.link.tick()
     this.replicas.fullSync.startDue()
   }
