@@ -162,14 +162,19 @@ export class Server {
     this.observer.onResetStatistics.push(() => this.acl.log.counts.fill(0))
     this.observer.ports.userLines = () => this.acl.configLines()
     engine.onShutdown = options => {
+      if (this.waitsForReplicas(options)) return undefined
+      this.replication.farewell.report()
       if (!this.persistence.mayEnd(options)) return "ERR Errors trying to SHUTDOWN. Check logs."
       // Before anybody else has their turn: what came now would be lost.
       queueMicrotask(() => this.end())
       return undefined
     }
+    engine.shutdownWaits = () => this.replication.farewell.isWaiting
     engine.onShutdownAbort = () => {
-      if (this.requestedShutdown === undefined) return false
+      const { isWaiting } = this.replication.farewell
+      if (this.requestedShutdown === undefined && !isWaiting) return false
       this.requestedShutdown = undefined
+      if (isWaiting) this.giveUpShutdown()
       engine.log("notice", "Shutdown manually aborted.")
       return true
     }
@@ -313,6 +318,9 @@ export class Server {
     observer.memory.others.set("backlog", () => Math.min(held(), config.values.replBacklogSize))
     observer.memory.others.set("replica buffers", () => Math.max(0, held() - config.values.replBacklogSize))
     observer.info.provide("replication", () => replicationInfo(replication))
+    observer.info.provide("server", () =>
+      replication.farewell.isWaiting ? [["shutdown_in_milliseconds", replication.farewell.remainingMs]] : [],
+    )
     observer.info.provide("stats", () => replicationStatistics(replication))
     observer.info.provide("persistence", () => syncInfo(replication))
     observer.onResetStatistics.push(() => replication.resetStatistics())
@@ -348,8 +356,35 @@ export class Server {
 
   /** Stops at once: saves what the configuration says, then ends the process if all is well. */
   shutdown(options: ShutdownOptions = { save: false, nosave: false, now: false, force: false }): void {
-    if (this.closed || !this.persistence.mayEnd(options)) return
-    this.end()
+    if (this.closed || this.waitsForReplicas(options)) return
+    this.replication.farewell.report()
+    if (this.persistence.mayEnd(options)) this.end()
+  }
+
+  /** True when the end is put off until replicas have caught up; then it comes by itself. */
+  private waitsForReplicas(options: ShutdownOptions): boolean {
+    const { farewell } = this.replication
+    if (farewell.isWaiting) return !options.now
+    return !options.now && farewell.begin(() => this.endAfterWait(options))
+  }
+
+  private endAfterWait(options: ShutdownOptions): void {
+    this.replication.farewell.report()
+    if (this.persistence.mayEnd(options)) {
+      this.end()
+      return
+    }
+    this.engine.log("warning", "Errors trying to shut down the server. Check the logs for more information.")
+    this.giveUpShutdown()
+  }
+
+  /** The server goes on: those that wait for its end are told. */
+  private giveUpShutdown(): void {
+    const { blocking, clients } = this.engine
+    this.replication.farewell.cancel()
+    for (const client of clients.byId.values()) {
+      if (client.blocked && client.lastCommand?.fullName === "shutdown") blocking.unblock(client)
+    }
   }
 
   /** Everything is saved: ends the process. */

@@ -144,6 +144,8 @@ export class Engine {
   readonly onReset: ((client: Client) => void)[] = []
   /** SHUTDOWN: begins to end the server; a text is the error to reply instead. */
   onShutdown: (options: ShutdownOptions) => string | undefined = () => "ERR Errors trying to SHUTDOWN. Check logs."
+  /** Whether the end has begun and waits for replicas. */
+  shutdownWaits: () => boolean = () => false
   /** SHUTDOWN ABORT: false when no shutdown is under way. */
   onShutdownAbort: () => boolean = () => false
   /** A client has connected. */

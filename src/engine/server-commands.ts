@@ -146,7 +146,12 @@ function noModules({ reply }: Call): void {
   reply.error("ERR Modules are not supported by this server")
 }
 
-function shutdown({ args, reply }: Call, engine: Engine, client: Client): void {
+function shutdown(call: Call, engine: Engine, client: Client): void {
+  const { args, reply } = call
+  if (call.retrying) {
+    awaitEnd(call)
+    return
+  }
   const options = { save: false, nosave: false, now: false, force: false }
   let abort = false
   for (let i = 1; i < args.count; i++) {
@@ -175,8 +180,14 @@ function shutdown({ args, reply }: Call, engine: Engine, client: Client): void {
   }
   const error = engine.onShutdown(options)
   if (error !== undefined) reply.error(error)
+  else if (engine.shutdownWaits()) awaitEnd(call)
   // Nothing that was sent behind it is run any more.
   else engine.clients.finish(client)
+}
+
+/** The client hears only if the end does not come. */
+function awaitEnd(call: Call): void {
+  call.blocking.block(call, [], 0, reply => reply.error("ERR Errors trying to SHUTDOWN. Check logs."))
 }
 
 const ART_COLUMNS = 40
