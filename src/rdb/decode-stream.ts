@@ -1,14 +1,15 @@
 /**
- * Streams as they are read, in the forms of Redis 5 (1), 7.0 (2) and 7.2 (3).
+ * Streams as they are read, in the forms of Redis 5 (1), 7.0 (2), 7.2 (3), 8.6 (4) and 8.8 (5).
  *
  * Blocks are taken over as they are (the log checks them itself). The list of all pending entries of a group comes first,
- * without their owners, then each consumer's: every entry must be owned by exactly one in the end.
+ * without their owners, then each consumer's: every entry must be owned by exactly one in the end, or (5) be among those that were given back.
  */
 
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import { Kind } from "../keyspace/kinds.ts"
 import { type Group, PendingEntry } from "../structs/stream-groups.ts"
 import { StreamId } from "../structs/stream-id.ts"
+import { DURATION_SECONDS_MAX, ENTRIES_MAX, nameOf } from "../structs/stream-idempotency.ts"
 import type { StreamView } from "../structs/stream-log.ts"
 import { StreamValue } from "../structs/stream-value.ts"
 import type { DecodedValue, ValueLimits } from "./decoded-value.ts"
@@ -62,6 +63,7 @@ export function* decodeStream(
     log.entriesAdded = yield* readCount(input)
   }
   for (let left = yield* readCount(input); left > 0; left--) yield* decodeGroup(input, type, value, keyspace.now)
+  if (type >= RdbType.Stream4) yield* decodeNames(input, value, keyspace.now)
   into.setObject(Kind.Stream, value)
 }
 
@@ -79,7 +81,55 @@ function* decodeGroup(input: RdbInput, type: number, value: StreamValue, nowMs: 
   yield* decodePending(input, group)
   let owned = 0
   for (let left = yield* readCount(input); left > 0; left--) owned += yield* decodeConsumer(input, type, group, nowMs)
+  if (type >= RdbType.Stream5) owned += yield* decodeReleased(input, group)
   if (owned !== group.pending.length) input.fail("a pending entry has no consumer")
+}
+
+/** Entries that were given back, the first of them first; returns how many. */
+function* decodeReleased(input: RdbInput, group: Group): Generator<DecodeStep, number> {
+  const count = yield* readCount(input)
+  for (let i = 0; i < count; i++) {
+    while (!input.raw(ID_BYTES)) yield NEED_DATA
+    readId(input.bytes, input.start, id)
+    if (!group.findPending(id, pending) || pending.slot !== NO_OWNER) input.fail("an entry given back has a consumer")
+    group.pending.delete(id)
+    group.release(id, pending.deliveryCount)
+    if (i % ROWS_PER_STEP === ROWS_PER_STEP - 1) yield PAUSE
+  }
+  return count
+}
+
+/** Names of messages, producer by producer. */
+function* decodeNames(input: RdbInput, value: StreamValue, nowMs: number): Generator<DecodeStep, void> {
+  const seconds = yield* readCount(input)
+  const most = yield* readCount(input)
+  const producers = yield* readCount(input)
+  const kept: [producer: string, name: string, id: StreamId][] = []
+  for (let i = 0; i < producers; i++) {
+    const producer = yield* readName(input)
+    for (let left = yield* readCount(input); left > 0; left--) {
+      const name = yield* readName(input)
+      const entry = new StreamId()
+      yield* readSizes(input, entry)
+      kept.push([producer, name, entry])
+    }
+    yield PAUSE
+  }
+  const added = yield* readCount(input)
+  const duplicates = yield* readCount(input)
+  if (kept.length === 0 && added === 0) return
+  if (seconds > DURATION_SECONDS_MAX || most < 1 || most > ENTRIES_MAX) input.fail("malformed names of messages")
+  const names = value.trackProducers()
+  names.configure(seconds, most)
+  for (const [producer, name, entry] of kept) names.record(producer, name, entry, nowMs)
+  names.added = added
+  names.duplicates = duplicates
+}
+
+function* readName(input: RdbInput): Generator<DecodeStep, string> {
+  while (!input.text()) yield NEED_DATA
+  if (input.isLong) yield* input.gather()
+  return nameOf(input.bytes, input.start, input.stop)
 }
 
 function* decodePending(input: RdbInput, group: Group): Generator<DecodeStep, void> {

@@ -123,6 +123,8 @@ export class ValueDecoder {
       case RdbType.Stream1:
       case RdbType.Stream2:
       case RdbType.Stream3:
+      case RdbType.Stream4:
+      case RdbType.Stream5:
         yield* decodeStream(input, type, this.keyspace, this.limits, this.value)
         break
       case RdbType.ModulePreGa:

@@ -10,15 +10,16 @@
  *   length   00llllll | 01llllll l8 | 0x80 l32 | 0x81 l64   (big-endian), or 11eeeeee: a string in the encoding e
  *   string   length, bytes | C0 int8 | C1 int16 | C2 int32 (little-endian) | C3 compressed length, length, LZF
  *
- * Facts: Redis's rdb.h and rdb.c (4f8cdc2), files of Redis 7.0.15, 8.0-m01 and Valkey 8.
+ * Facts: Redis's rdb.h and rdb.c (4f8cdc2), files of Redis 7.0.15, 8.0-m01 and Valkey 8. Of versions 13 and 14, and of Valkey
+ * 9, there were only descriptions.
  */
 
 /** Versions: what Redis 7.0, 7.2 and 7.4 write. */
 export const VERSION_7_0 = 10
 export const VERSION_7_2 = 11
 export const VERSION_7_4 = 12
-/** The newest version that is read. */
-export const VERSION_MAX = VERSION_7_4
+/** The newest version that is read: Redis 8.8. What 8.4 and newer have and we do not is refused by its type. */
+export const VERSION_MAX = 14
 /** What Valkey 9 writes, with a magic of its own: another branch, where numbers from 22 on mean other types. */
 export const VERSION_VALKEY_9 = 80
 
@@ -56,6 +57,9 @@ export const RdbType = {
   /** Redis 7.4: hashes whose fields expire. */
   HashExpiring: 24,
   HashListpackExpiring: 25,
+  /** Redis 8.6: names of messages. Redis 8.8: entries given back. */
+  Stream4: 26,
+  Stream5: 27,
   /** Valkey 9: hashes whose fields expire. Written as 22 there; here it has a number of its own. */
   HashValkey: 256 + 22,
 } as const

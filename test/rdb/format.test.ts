@@ -37,6 +37,8 @@ test("numbers on disk are what they were", () => {
     HashListpackExpiringPreGa: 23,
     HashExpiring: 24,
     HashListpackExpiring: 25,
+    Stream4: 26,
+    Stream5: 27,
     HashValkey: 278,
   })
   expect(Opcode).toEqual({

@@ -359,4 +359,37 @@ describe("streams", () => {
       none: 0,
     })
   })
+
+  test("of Redis 8.6 and 8.8: names of messages, entries given back", async () => {
+    await run("DEL", "src")
+    const now = Date.now()
+    await run("XADD", "src", `${now}-1`, "f", "v")
+    await run("CONFIG", "SET", "rdbcompression", "no")
+    const { value: body } = (await server.executeReply("DUMP", "src")) as unknown as { value: Uint8Array }
+    await run("CONFIG", "SET", "rdbcompression", "yes")
+    const id = body.slice(3, 19)
+    const newer = (writer: RdbWriter): void => {
+      // All up to the number of groups, which is 0 there.
+      writer.raw(body, 1, body.length - 11)
+      writer.size(1)
+      text(writer, "g")
+      for (const size of [now, 1, 1, 1]) writer.size(size)
+      writer.raw(id, 0, 16)
+      writer.time(now)
+      writer.size(3)
+      // No consumers; one entry given back.
+      writer.size(0)
+      writer.size(1)
+      writer.raw(id, 0, 16)
+      for (const size of [60, 100, 1]) writer.size(size)
+      text(writer, "producer")
+      writer.size(1)
+      text(writer, "name")
+      for (const size of [now, 1, 7, 2]) writer.size(size)
+    }
+    expect(await restore(RdbType.Stream5, newer, 14)).toBe("OK")
+    expect(await run("XPENDING", "k", "g")).toEqual([1, `${now}-1`, `${now}-1`, []])
+    expect(await run("XADD", "k", "IDMP", "producer", "name", "*", "f", "w")).toBe(`${now}-1`)
+    expect(await run("XLEN", "k")).toBe(1)
+  })
 })
