@@ -261,6 +261,7 @@ export class Persistence {
   private switchOn(): string | undefined {
     const { aof, engine, rewrites } = this
     if (aof.isOpen) return undefined
+    rewrites.cancel()
     try {
       // The configuration may name other folders by now.
       if (!rewrites.inProgress) aof.readManifest(false)
@@ -270,7 +271,6 @@ export class Persistence {
       return "Unable to turn on AOF. Check server logs."
     }
     this.attach()
-    if (rewrites.inProgress) rewrites.cancel()
     if (this.isActive || engine.snapshots.isInsideUnit) {
       rewrites.scheduled = true
       engine.log(

@@ -36,6 +36,16 @@ export interface RewriteOptions {
   encoder: (suffix: "rdb" | "aof") => SnapshotEncoder
 }
 
+/** One rewrite, from its beginning to its end. */
+interface Run {
+  readonly startedAtMs: number
+  cancelled: boolean
+  /** Its base is being given its name. */
+  isAdopting: boolean
+  snapshot?: Snapshot
+  file?: SnapshotFile
+}
+
 export class Rewrites {
   scheduled = false
   lastOk = true
@@ -46,11 +56,7 @@ export class Rewrites {
   lastCopyBytes = 0
 
   private readonly options: RewriteOptions
-  private busy = false
-  private cancelled = false
-  private startedAtMs = 0
-  private snapshot: Snapshot | undefined
-  private file: SnapshotFile | undefined
+  private running: Run | undefined
   /** A scheduled one that is tried again does not begin before. */
   private retryAtMs = 0
   private delayMinutes = 0
@@ -61,47 +67,49 @@ export class Rewrites {
   }
 
   get inProgress(): boolean {
-    return this.busy
+    return this.running !== undefined
   }
 
   get currentSeconds(): number {
-    return this.busy ? Math.floor((this.options.engine.clock.wall() - this.startedAtMs) / 1000) : -1
+    const { running } = this
+    return running === undefined ? -1 : Math.floor((this.options.engine.clock.wall() - running.startedAtMs) / 1000)
   }
 
   /** Begins one; must not be called while one is running. */
   begin(): void {
     const { engine } = this.options
-    this.busy = true
-    this.cancelled = false
+    const run: Run = { startedAtMs: engine.clock.wall(), cancelled: false, isAdopting: false }
+    this.running = run
     this.scheduled = false
     this.retryAtMs = 0
     this.count++
-    this.startedAtMs = engine.clock.wall()
     engine.log("notice", "Background append only file rewriting started")
-    this.run().then(
-      () => this.finish(undefined),
-      error => this.finish(error),
+    this.perform(run).then(
+      () => this.finish(run, undefined),
+      error => this.finish(run, error),
     )
   }
 
-  /** Gives up a rewrite that is not wanted any more. */
+  /** Gives up a rewrite that is not wanted any more, at once; unless its base is just being adopted, which is soon over. */
   cancel(): void {
-    if (!this.busy) return
-    this.cancelled = true
-    this.snapshot?.cancel(CANCELLED)
-    this.file?.abort(CANCELLED)
+    const run = this.running
+    if (run === undefined || run.isAdopting) return
+    run.cancelled = true
+    run.snapshot?.cancel(CANCELLED)
+    run.file?.abort(CANCELLED)
+    this.finish(run, CANCELLED)
   }
 
   /** The server stops: nothing unfinished must stay behind. */
   stop(): void {
-    const { file } = this
+    const file = this.running?.file
     this.cancel()
     file?.discard()
   }
 
   /** Ten times a second, when nothing else is under way: begins what is scheduled, or due for its growth. */
   tick(): void {
-    if (this.busy) return
+    if (this.inProgress) return
     if (this.scheduled) {
       if (this.options.engine.clock.wall() >= this.retryAtMs) this.begin()
       return
@@ -139,7 +147,7 @@ export class Rewrites {
     return true
   }
 
-  private async run(): Promise<void> {
+  private async perform(run: Run): Promise<void> {
     const { aof, engine, storage } = this.options
     const { values } = engine.config
     const { snapshots } = engine
@@ -147,8 +155,8 @@ export class Rewrites {
     aof.makeDirectory()
     await aof.prepareIncrement()
     // Whoever wanted a snapshot meanwhile has it first.
-    while (!snapshots.mayBegin && !this.cancelled) await new Promise<void>(resolve => snapshots.whenIdle(resolve))
-    if (this.cancelled) throw CANCELLED
+    while (!snapshots.mayBegin && !run.cancelled) await new Promise<void>(resolve => snapshots.whenIdle(resolve))
+    if (run.cancelled) throw CANCELLED
     const path = `${aof.directory}/temp-rewriteaof-bg-${process.pid}-${this.count}.aof`
     let size = 0
     await new Promise<void>((resolve, reject) => {
@@ -162,7 +170,7 @@ export class Rewrites {
           else reject(error)
         },
       })
-      this.file = file
+      run.file = file
       try {
         engine.flushPropagation()
         aof.switchIncrement()
@@ -170,24 +178,25 @@ export class Rewrites {
         file.abort(error as Error)
         return
       }
-      this.snapshot = snapshots.begin("rewrite", file, this.options.encoder(suffix))
-      file.snapshot = this.snapshot
+      run.snapshot = snapshots.begin("rewrite", file, this.options.encoder(suffix))
+      file.snapshot = run.snapshot
     })
-    if (this.cancelled) {
+    if (run.cancelled) {
       storage.removeLater(path, () => {})
       throw CANCELLED
     }
+    run.isAdopting = true
     engine.log("notice", "Background AOF rewrite terminated with success")
     await aof.adoptBase(path, suffix, size)
     if (!values.aofDisableAutoGc) await aof.removeHistory()
   }
 
-  private finish(error: unknown): void {
+  private finish(run: Run, error: unknown): void {
+    if (this.running !== run) return
     const { aof, engine } = this.options
-    this.busy = false
-    this.lastSeconds = Math.round((engine.clock.wall() - this.startedAtMs) / 1000)
-    this.lastCopyBytes = this.snapshot?.copyBytes ?? 0
-    this.snapshot = this.file = undefined
+    this.running = undefined
+    this.lastSeconds = Math.round((engine.clock.wall() - run.startedAtMs) / 1000)
+    this.lastCopyBytes = run.snapshot?.copyBytes ?? 0
     if (error === undefined) {
       this.lastOk = true
       this.consecutiveFailures = 0

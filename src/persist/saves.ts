@@ -23,6 +23,18 @@ const RETRY_SECONDS = 5
 
 const CANCELLED = new Error("the save is not wanted any more")
 
+/** One background save, from its beginning to its end. */
+interface Run {
+  readonly startedAtMs: number
+  /** `dirty` at the freeze. */
+  readonly dirty: number
+  readonly file: SnapshotFile
+  readonly done: (error: Error | undefined) => void
+  /** The file has its name. */
+  isPublished: boolean
+  snapshot?: Snapshot
+}
+
 export class Saves {
   scheduled = false
   /** Whether the last background save made it. */
@@ -42,11 +54,8 @@ export class Saves {
 
   private readonly engine: Engine
   private readonly storage: Storage
-  private startedAtMs = 0
   private lastTry = 0
-  private snapshot: Snapshot | undefined
-  private file: SnapshotFile | undefined
-  private busy = false
+  private running: Run | undefined
   /** `dirty` as of the last save that made it. */
   private dirtyAtSave = 0
 
@@ -57,7 +66,7 @@ export class Saves {
   }
 
   get inProgress(): boolean {
-    return this.busy
+    return this.running !== undefined
   }
 
   /** Changes since the last save. */
@@ -67,7 +76,8 @@ export class Saves {
 
   /** Since when the running save has been running, in whole seconds; -1 when none is. */
   get currentSeconds(): number {
-    return this.busy ? Math.floor((this.engine.clock.wall() - this.startedAtMs) / 1000) : -1
+    const { running } = this
+    return running === undefined ? -1 : Math.floor((this.engine.clock.wall() - running.startedAtMs) / 1000)
   }
 
   get path(): string {
@@ -114,7 +124,7 @@ export class Saves {
     encoder?: SnapshotEncoder,
   ): boolean {
     const { engine } = this
-    if (this.busy || !engine.snapshots.mayBegin) return false
+    if (this.inProgress || !engine.snapshots.mayBegin) return false
     const temporaryPath = `${engine.config.values.dir}/temp-bgsave-${process.pid}-${++this.count}.rdb`
     this.scheduled = false
     this.lastTry = this.seconds()
@@ -125,8 +135,9 @@ export class Saves {
         path: temporaryPath,
         syncsInSteps: engine.config.values.rdbSaveIncrementalFsync,
         done: error => {
-          if (error === undefined) void this.publish(temporaryPath, dirty, done)
-          else this.finish(error, dirty, done)
+          if (this.running !== run) return
+          if (error === undefined) void this.publish(run, temporaryPath)
+          else this.finish(run, error)
         },
       })
     } catch (error) {
@@ -134,36 +145,41 @@ export class Saves {
       this.setOk(false)
       return false
     }
-    const { dirty } = engine.keyspace.events
-    this.busy = true
+    const run: Run = {
+      startedAtMs: engine.clock.wall(),
+      dirty: engine.keyspace.events.dirty,
+      file,
+      done,
+      isPublished: false,
+    }
+    this.running = run
     this.isForReplicas = purpose === "replicas"
-    this.startedAtMs = engine.clock.wall()
-    this.file = file
     engine.log("notice", "Background saving started")
-    this.snapshot = engine.snapshots.begin(purpose, file, encoder)
-    file.snapshot = this.snapshot
+    run.snapshot = engine.snapshots.begin(purpose, file, encoder)
+    file.snapshot = run.snapshot
     return true
   }
 
-  /** Gives up a save that is not wanted any more. */
+  /** Gives up a save that is not wanted any more, at once; unless its file is in its place already. */
   cancel(): void {
-    if (!this.busy) return
-    this.snapshot?.cancel(CANCELLED)
-    this.file?.abort(CANCELLED)
+    const run = this.running
+    if (run === undefined || run.isPublished) return
+    run.snapshot?.cancel(CANCELLED)
+    run.file.abort(CANCELLED)
+    this.finish(run, CANCELLED)
   }
 
   /** The server stops: nothing of a save must stay behind. */
   stop(): void {
-    if (!this.busy) return
-    const { file } = this
+    const run = this.running
     this.cancel()
-    file?.discard()
+    run?.file.discard()
   }
 
   /** Ten times a second: begins what is scheduled, or what a save point asks for. */
   tick(): void {
     const { engine } = this
-    if (!engine.snapshots.mayBegin || this.busy) return
+    if (!engine.snapshots.mayBegin || this.inProgress) return
     const now = this.seconds()
     if (!this.lastOk && now - this.lastTry <= RETRY_SECONDS) return
     if (this.scheduled) {
@@ -178,7 +194,7 @@ export class Saves {
     }
   }
 
-  private async publish(temporary: string, dirty: number, done: (error: Error | undefined) => void): Promise<void> {
+  private async publish(run: Run, temporary: string): Promise<void> {
     const { path, storage } = this
     try {
       try {
@@ -187,32 +203,33 @@ export class Saves {
         storage.removeLater(temporary, () => {})
         throw error
       }
+      run.isPublished = true
       await later(done => storage.syncDirectoryLater(dirname(path), done))
     } catch (error) {
-      this.finish(error, dirty, done)
+      this.finish(run, error)
       return
     }
     this.engine.log("notice", "DB saved on disk")
-    this.finish(undefined, dirty, done)
+    this.finish(run, undefined)
   }
 
-  private finish(error: unknown, dirty: number, done: (error: Error | undefined) => void): void {
+  private finish(run: Run, error: unknown): void {
+    if (this.running !== run) return
     const { engine } = this
-    this.busy = false
-    this.lastSeconds = Math.round((engine.clock.wall() - this.startedAtMs) / 1000)
-    this.lastCopyBytes = this.snapshot?.copyBytes ?? 0
-    this.snapshot = this.file = undefined
+    this.running = undefined
+    this.lastSeconds = Math.round((engine.clock.wall() - run.startedAtMs) / 1000)
+    this.lastCopyBytes = run.snapshot?.copyBytes ?? 0
     if (error === undefined) {
       engine.log("notice", "Background saving terminated with success")
       // A SAVE may have come in between.
-      this.dirtyAtSave = Math.max(this.dirtyAtSave, dirty)
+      this.dirtyAtSave = Math.max(this.dirtyAtSave, run.dirty)
       this.succeed()
     } else if (error === CANCELLED) engine.log("warning", "Background saving cancelled")
     else {
       engine.log("warning", `Background saving error: ${reasonOf(error)}`)
       this.setOk(false)
     }
-    done(error === undefined ? undefined : (error as Error))
+    run.done(error === undefined ? undefined : (error as Error))
   }
 
   private succeed(): void {
