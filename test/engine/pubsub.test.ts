@@ -571,5 +571,5 @@ describe("bundis alone", () => {
     await until(() => complete === COUNT || wrong > 0, { what: "every message to arrive", timeoutMs: 20_000 })
     expect(wrong).toBe(0)
     for (const socket of sockets) socket.terminate()
-  }, 30_000)
+  }, 60_000)
 })

@@ -156,7 +156,7 @@ describe("set algebra against a model", () => {
         list,
         list.map(key => model.get(key)!),
       )
-  }, 30_000)
+  }, 60_000)
 
   async function compare(server: EmbeddedServer, keys: string[], sets: Members[]): Promise<void> {
     const others = sets.slice(1)

@@ -72,7 +72,7 @@ describe.skipIf(!oracleAvailable)("with a redis-server", () => {
       expect(await master.call("WAIT", "1", "5000")).toBe(1)
       const [role, , [slave]] = (await master.call("ROLE")) as [string, number, [string, string, string][]]
       expect([role, slave![1]]).toEqual(["master", String(replica.port)])
-    }, 30_000)
+    }, 60_000)
 
     test(`ours is a replica of it, diskless: ${diskless}`, async () => {
       const random = new Random(runSeed + 1)
@@ -91,7 +91,7 @@ describe.skipIf(!oracleAvailable)("with a redis-server", () => {
       await master.admin.call("SET", "k", "v")
       expect(await master.admin.plain("WAIT", "1", "5000")).toBe(1)
       expect((await info(replica.client, "stats")).total_error_replies).toBe("0")
-    }, 30_000)
+    }, 60_000)
   }
 
   test("in a chain, and with the masters changing", async () => {
@@ -120,5 +120,5 @@ describe.skipIf(!oracleAvailable)("with a redis-server", () => {
     await expectSame(c, d, a, b)
     const fulls = await Promise.all([a, b, c, d].map(async ({ admin }) => (await info(admin, "stats")).sync_full))
     expect(fulls).toEqual(["1", "1", "1", "0"])
-  }, 30_000)
+  }, 60_000)
 })

@@ -85,7 +85,7 @@ describe("a full sync under load", () => {
         })
         await expectEqualData(master, replica, second)
         expect(await replica.call("EXISTS", "old")).toBe(0)
-      }, 30_000)
+      }, 60_000)
     }
   }
 })

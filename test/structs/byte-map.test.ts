@@ -162,7 +162,7 @@ describe("ByteMap", () => {
     expect(player.map.size).toBe(0)
     expect(player.map.outOfLineBytes).toBe(0)
     expect(player.map.shape().blocks).toBe(0)
-  }, 30_000)
+  }, 60_000)
 
   test("a frozen view stays exact while writers go on", () => {
     const random = new Prng(seed + 1)
@@ -187,7 +187,7 @@ describe("ByteMap", () => {
     for (const player of players) while (!player.map.release(1000));
     expect(heap.framesUsed).toBe(0)
     expect(used).toBeGreaterThan(0)
-  }, 30_000)
+  }, 60_000)
 
   test("an empty map frozen stays empty in the view", () => {
     const heap = new PageHeap()

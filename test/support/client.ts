@@ -15,7 +15,7 @@ export type { Arg, Command } from "./command.ts"
 export interface ClientOptions {
   /** 3 sends HELLO 3 first. */
   resp?: 2 | 3
-  /** Silence after which waiting calls reject; 20 s when not told, Infinity for never. */
+  /** Silence after which waiting calls reject; 30 s when not told, Infinity for never. */
   timeoutMs?: number
   tls?: boolean | Bun.TLSOptions
 }
@@ -62,7 +62,7 @@ export class Client implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>()
     this.closed = promise
     this.#resolveClosed = resolve
-    this.#timeoutMs = options.timeoutMs ?? 20_000
+    this.#timeoutMs = options.timeoutMs ?? 30_000
   }
 
   /** Connects to a port on the loopback interface or to a unix socket path. */

@@ -1,7 +1,7 @@
 /** Waiting for something to become true, instead of sleeping and hoping. */
 
 export interface UntilOptions {
-  /** Give up after this long; 10 s when not told. */
+  /** Give up after this long; 30 s when not told. */
   timeoutMs?: number
   /** What is awaited, for the message. */
   what?: string
@@ -13,7 +13,7 @@ export interface UntilOptions {
  * and the last error if `fn` threw.
  */
 export async function until<T>(fn: () => T | Promise<T>, options: UntilOptions = {}): Promise<NonNullable<T>> {
-  const timeoutMs = options.timeoutMs ?? 10_000
+  const timeoutMs = options.timeoutMs ?? 30_000
   const deadline = performance.now() + timeoutMs
   let lastError: unknown
   for (;;) {

@@ -46,6 +46,11 @@ export class Oracle implements AsyncDisposable {
     this.version = version
   }
 
+  /** Whether the server has ended: the test runner ends all processes when a test takes too long. */
+  get isOver(): boolean {
+    return this.#guard.exitCode !== null || this.#guard.signalCode !== null || this.admin.isClosed
+  }
+
   connect(options?: ClientOptions): Promise<Client> {
     return Client.connect(this.port, options)
   }
@@ -136,6 +141,7 @@ let shared: Promise<Oracle> | null = null
  * configuration is shared: a test that needs other directives starts its own with `startOracle`.
  */
 export async function sharedOracle(): Promise<Oracle> {
+  if (shared !== null && (await shared).isOver) shared = null
   shared ??= startOracle()
   const oracle = await shared
   // Tests of one file set thresholds and flags that those of the next do not expect.
