@@ -229,6 +229,15 @@ describe.skipIf(!oracleAvailable)("oracle", () => {
     expect(await sharedOracle()).toBe(oracle)
     expect(await oracle.admin.plain("DBSIZE")).toBe(0)
   })
+
+  test("the shared one is started again when it has ended", async () => {
+    const oracle = await sharedOracle()
+    oracle.admin.sendCommand("SHUTDOWN", "NOSAVE")
+    await oracle.admin.closed
+    const other = await sharedOracle()
+    expect(other).not.toBe(oracle)
+    expect(await other.admin.plain("PING")).toBe("PONG")
+  })
 })
 
 /** Two servers that are not the same one. */
