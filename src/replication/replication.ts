@@ -10,6 +10,8 @@
 
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import type { ReplicationPoint } from "../engine/snapshots.ts"
+import type { Database } from "../keyspace/db.ts"
+import { CommandWriter } from "../resp/command-writer.ts"
 import { Failover } from "./failover.ts"
 import { Farewell } from "./farewell.ts"
 import { ID_LENGTH, ReplicationHistory } from "./history.ts"
@@ -39,6 +41,8 @@ export class Replication {
   readonly farewell: Farewell
   readonly ownKeys: WritableReplicaKeys
   private readonly ports: ReplicationPorts
+  /** Database of the last key that was noted as expired. */
+  private expiredIn: Database | undefined
 
   constructor(engine: Engine, ports: ReplicationPorts) {
     this.engine = engine
@@ -102,23 +106,42 @@ export class Replication {
     return link.cached === undefined ? undefined : { id, offset: link.cached.offset, db: link.cached.db }
   }
 
+  /** A key was left out of what is loaded at the start, since its time was up; borrowed. */
+  noteExpired(db: Database, key: Uint8Array, length: number): void {
+    if (!this.isMaster) return
+    const { stream } = this.history
+    if (!stream.isOpen) stream.open()
+    const writer = new CommandWriter(length + 128)
+    if (db !== this.expiredIn) writer.begin(2).word("SELECT").number(db.index)
+    this.expiredIn = db
+    writer.begin(2).word("DEL").arg(key, 0, length)
+    stream.append(writer.bytes, 0, writer.at)
+  }
+
   /**
    * Data was loaded at the start that is of this place in a history. A replica asks to go on from there; a master remembers
-   * it as its past, so that its replicas can.
+   * it as its past, so that its replicas can: what comes next for them are the keys that have expired since.
    */
-  adopt(point: ReplicationPoint): void {
-    if (point.id.length !== ID_LENGTH || point.offset < 0) return
+  adopt(point: ReplicationPoint | undefined): void {
     const { history, replicas, link } = this
-    history.stream.restart(point.offset)
-    if (this.isMaster) {
-      history.id = point.id
-      history.shift()
-      replicas.openStream()
-      replicas.noneSince = this.engine.clock.wall()
-    } else {
+    const { stream } = history
+    if (point === undefined || point.id.length !== ID_LENGTH || point.offset < 0) {
+      stream.close()
+      stream.offset = 0
+      return
+    }
+    if (!this.isMaster) {
+      stream.restart(point.offset)
       history.id = point.id
       link.cached = { ...point }
+      return
     }
+    history.secondId = point.id
+    history.secondOffset = point.offset + 1
+    if (stream.isOpen) stream.rebase(point.offset)
+    else stream.restart(point.offset)
+    replicas.openStream()
+    replicas.noneSince = this.engine.clock.wall()
   }
 
   /** The server is ready: follows the master that the configuration names. */

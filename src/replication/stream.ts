@@ -28,7 +28,7 @@ export class Block {
   used = 0
   next: Block | undefined
   /** Bytes of the stream before this block. */
-  readonly start: number
+  start: number
 
   constructor(start: number, capacity: number) {
     this.start = start
@@ -102,6 +102,12 @@ export class ReplicationStream {
     this.close()
     this.offset = offset
     if (wasOpen) this.open()
+  }
+
+  /** What has been written turns out to follow `count` bytes of history; there must be no readers. */
+  rebase(count: number): void {
+    this.offset += count
+    for (let block = this.first; block !== undefined; block = block.next) block.start += count
   }
 
   /** Copies bytes to the end of the stream. O(bytes). */
