@@ -274,14 +274,16 @@ export class Server {
     this.listening.open()
     onListening()
     this.cron.start()
+    // Replicas that go on from what is loaded still have these keys.
+    this.persistence.onExpiredAtLoad = (db, key, length) => this.replication.noteExpired(db, key, length)
     try {
       await this.persistence.start()
     } catch (error) {
       this.stop()
       throw error
     }
-    const { loadedPoint } = this.persistence
-    if (loadedPoint !== undefined) this.replication.adopt(loadedPoint)
+    this.persistence.onExpiredAtLoad = undefined
+    this.replication.adopt(this.persistence.loadedPoint)
     this.replication.start()
   }
 

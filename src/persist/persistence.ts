@@ -13,6 +13,7 @@ import type { Client } from "../engine/client.ts"
 import { reportedVersion } from "../engine/connection-commands.ts"
 import { type Engine, EngineCondition, type ShutdownOptions } from "../engine/engine.ts"
 import type { ReplicationPoint, SnapshotEncoder } from "../engine/snapshots.ts"
+import type { Database } from "../keyspace/db.ts"
 import { RdbError } from "../rdb/format.ts"
 import { LoadReport } from "../rdb/load.ts"
 import type { Arguments } from "../resp/arguments.ts"
@@ -64,6 +65,8 @@ export class Persistence {
   loadedKeys = 0
   /** Of the last RDB file: keys left out because their time was up, and keys stored. */
   expiredAtLoad = 0
+  /** Told of keys in the snapshot file that were left out because their time was up; borrowed. */
+  onExpiredAtLoad: ((db: Database, key: Uint8Array, length: number) => void) | undefined
   /** Where replication stood, as the snapshot file says that was loaded. */
   loadedPoint: ReplicationPoint | undefined
   storedAtLoad = 0
@@ -526,6 +529,7 @@ export class Persistence {
       keepExpired: isBase || engine.config.values.replicaof !== undefined,
       replaces,
       onFunction: (source: Uint8Array) => engine.snapshots.libraries.load(source, replaces),
+      onExpired: isBase ? undefined : this.onExpiredAtLoad,
       onProgress: () => {
         this.progress(before + report.bytes)
         pace.owe(report.keys - keys, engine.config.values.keyLoadDelay)

@@ -2,6 +2,7 @@
 
 import type { Engine } from "../engine/engine.ts"
 import type { FrozenData, SnapshotEncoder, SnapshotProgress } from "../engine/snapshots.ts"
+import type { Database } from "../keyspace/db.ts"
 import { decodeRdb, type LoadReport, loadOptions, NEED_DATA, RdbInput } from "../rdb/load.ts"
 import { encodeSnapshot, type SnapshotOptions, snapshotDefaults } from "../rdb/snapshot.ts"
 import { RdbWriter } from "../rdb/writer.ts"
@@ -63,6 +64,8 @@ export interface RdbReadOptions {
   /** Keys that are there already are replaced; otherwise they are an error. */
   replaces: boolean
   onFunction: (source: Uint8Array) => void
+  /** See LoadOptions. */
+  onExpired?: ((db: Database, key: Uint8Array, length: number) => void) | undefined
   /** Called after each slice. */
   onProgress: (report: LoadReport) => void
   /** Bytes read between two slices, at most. */
@@ -87,6 +90,7 @@ export function* readRdb(
       duplicates: options.replaces ? ("replace" as const) : ("refuse" as const),
       verifyChecksum: engine.config.values.rdbchecksum && !engine.debugSwitches.skipsChecksums,
       onFunction: options.onFunction,
+      ...(options.onExpired === undefined ? {} : { onExpired: options.onExpired }),
     }
     const steps = decodeRdb(input, engine.keyspace.databases, settings, report)
     let position = 0

@@ -56,6 +56,8 @@ export interface LoadOptions {
   verifyChecksum: boolean
   /** Called for the source of each function library, in order. It may throw to refuse the file. */
   onFunction?: (source: Uint8Array) => void
+  /** Called for each key that is left out because its time is up: the first `length` bytes, borrowed. */
+  onExpired?: (db: Database, key: Uint8Array, length: number) => void
 }
 
 /** Options for reading one's own files at start; change what is different. */
@@ -298,6 +300,7 @@ class Loader {
     }
     if (expiry !== 0 && expiry < keyspace.now && !options.keepExpired) {
       report.expired++
+      options.onExpired?.(db, key.bytes, key.length)
       value.discard(keyspace)
       return
     }
