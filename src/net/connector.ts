@@ -75,9 +75,9 @@ class Outgoing implements MasterConnection {
   }
 }
 
-/** What connections of our own use of TLS: nothing unless the configuration says so. The host's name is not looked at. */
-function outgoingTls(values: ConfigValues): Bun.TLSOptions | Refusal | undefined {
-  if (!values.tlsReplication) return undefined
+/** What connections of our own use of TLS: nothing unless the configuration `asks` for it. The host's name is not looked at. */
+export function outgoingTls(values: ConfigValues, asks: boolean): Bun.TLSOptions | Refusal | undefined {
+  if (!asks) return undefined
   const isOther = values.tlsClientCertFile !== "" && values.tlsClientKeyFile !== ""
   const options = tlsOptions(
     isOther
@@ -103,7 +103,7 @@ export function connectToMaster(
   const ended = (reason: string): void => {
     if (outgoing.over()) handlers.closed(reason)
   }
-  const tls = outgoingTls(engine.config.values)
+  const tls = outgoingTls(engine.config.values, engine.config.values.tlsReplication)
   if (tls instanceof Refusal) {
     setImmediate(() => ended(tls.reason))
     return outgoing

@@ -11,9 +11,11 @@
  */
 
 import type { CallClient, PeerExchange, PeerRequest, Peers } from "../command/context.ts"
+import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
 import { CommandWriter } from "../resp/command-writer.ts"
 import { decodeReply, ReplyDecoder } from "../resp/reply-decoder.ts"
+import { outgoingTls } from "./connector.ts"
 
 const KEPT_MAX = 64
 const KEPT_MS = 10_000
@@ -96,7 +98,10 @@ export class PeerLines implements Peers {
   close(): void {
     this.isClosed = true
     for (const line of this.kept.splice(0)) line.socket?.end()
-    for (const exchange of this.exchanges.values()) this.fail(exchange, "reading")
+    for (const exchange of [...this.exchanges.values()]) {
+      if (exchange.line !== undefined) this.drop(exchange.line)
+      this.fail(exchange, "reading")
+    }
   }
 
   // ------------------------------------------------------------------ one attempt
@@ -130,12 +135,30 @@ export class PeerLines implements Peers {
       setImmediate(failed)
       return
     }
+    const { values } = this.engine.config
+    const tls = outgoingTls(values, values.tlsCluster)
+    if (tls instanceof Refusal) {
+      this.engine.log("warning", `TLS to another server: ${tls.reason}`)
+      setImmediate(failed)
+      return
+    }
+    const begun = (socket: Socket): void => {
+      line.socket = socket
+      socket.setNoDelay(true)
+      if (line.exchange === undefined) socket.terminate()
+      else this.begin(line.exchange, line)
+    }
     const socket: Bun.SocketHandler<undefined> = {
       open: socket => {
-        line.socket = socket
-        socket.setNoDelay(true)
-        if (line.exchange === undefined) socket.terminate()
-        else this.begin(line.exchange, line)
+        if (tls === undefined) begun(socket)
+      },
+      handshake: (socket, succeeded) => {
+        if (tls === undefined) return
+        if (succeeded && socket.authorized) begun(socket)
+        else {
+          socket.terminate()
+          failed()
+        }
       },
       data: (_socket, chunk) => this.received(line, chunk),
       drain: () => this.flush(line),
@@ -147,7 +170,7 @@ export class PeerLines implements Peers {
       error: () => this.lost(line),
       connectError: failed,
     }
-    Bun.connect({ hostname, port, socket }).catch(failed)
+    Bun.connect({ hostname, port, socket, ...(tls === undefined ? {} : { tls }) }).catch(failed)
   }
 
   /** The connection stands: AUTH and SELECT, if need be, then the requests. */

@@ -2,7 +2,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.ts"
 import { toPlain } from "../../src/resp/reply-decoder.ts"
+import { makeCertificates, opensslAvailable } from "../support/certificates.ts"
 import { Client } from "../support/client.ts"
+import { freePort } from "../support/free-port.ts"
+import { TempDir } from "../support/temp-dir.ts"
 
 const start = 1_800_000_000_000
 let clock: ManualClock
@@ -275,6 +278,30 @@ describe("MIGRATE", () => {
     clock.advance(20_000)
     server.server.peers.tidy()
     expect(await kept()).toBe("0")
+  })
+
+  test.skipIf(!opensslAvailable)("over TLS, with tls-cluster", async () => {
+    await using dir = new TempDir()
+    const path = makeCertificates(dir.path)
+    const certified = {
+      "tls-cert-file": path("server.crt"),
+      "tls-key-file": path("server.key"),
+      "tls-ca-cert-file": path("ca.crt"),
+    }
+    const tlsPort = freePort()
+    await using secure = await createServer({ config: { ...certified, "tls-port": tlsPort } })
+    await using sender = await createServer({ config: { ...certified, "tls-cluster": "yes" } })
+    const sending = await Client.connect(sender.port)
+    await sending.call("SET", "k", "v")
+    expect(await sending.plain("MIGRATE", "127.0.0.1", String(tlsPort), "k", "0", "3000")).toBe("OK")
+    expect(await secure.execute("GET", "k")).toBe("v")
+    await sending.call("SET", "k", "v")
+    // A server that speaks no TLS.
+    expect(await sending.plain("MIGRATE", "127.0.0.1", String(target.port), "k", "0", "500")).toEqual(
+      error("IOERR error or timeout connecting to the client"),
+    )
+    expect(await sending.plain("GET", "k")).toBe("v")
+    sending.close()
   })
 
   test("a key that changes on the way arrives as it was left, one that goes is deleted there too", async () => {
