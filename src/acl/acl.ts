@@ -255,7 +255,12 @@ export class Acl implements Authenticator {
     args: Arguments | undefined,
   ): void {
     const { engine } = this
-    const clientInfo = describeClient(engine, client, args)
+    // What a script calls was asked for by the client that has sent the script.
+    const outer = context === "lua" ? engine.caller.outermost : undefined
+    const clientInfo =
+      outer === undefined
+        ? describeClient(engine, client, args)
+        : describeClient(engine, outer.client as Client, outer.args)
     const denied = { denial, context, object, username, clientInfo }
     this.log.add(denied, engine.keyspace.now, engine.config.values.acllogMaxLen)
   }

@@ -57,6 +57,11 @@ export class Caller {
     return this.depth === 0 ? undefined : this.levels[this.depth - 1]
   }
 
+  /** The Call of the command that a client has sent, which may be running others: EXEC, a script. */
+  get outermost(): Call | undefined {
+    return this.depth === 0 ? undefined : this.levels[0]
+  }
+
   run(client: Client, command: RegisteredCommand, args: Arguments, retrying = false): void {
     const engine = this.engine
     const call = this.levels[this.depth] ?? this.addLevel()

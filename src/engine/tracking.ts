@@ -147,7 +147,7 @@ export class Tracking implements KeyListener {
 
   modified(_db: Database, key: Uint8Array, start: number, end: number): void {
     const name = latin1(key, start, end)
-    const by = this.engine.caller.current?.client as Client | undefined
+    const by = this.engine.caller.outermost?.client as Client | undefined
     for (const [prefix, { changed }] of this.prefixes) if (name.startsWith(prefix)) changed.set(name, by)
     if (this.prefixes.size > 0) this.engine.wakeTick()
     const readers = this.table.get(name)

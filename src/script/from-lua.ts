@@ -15,6 +15,8 @@ import { Slot } from "./sandbox.ts"
 
 /** What one level of nesting needs of the Lua stack. */
 const STACK_PER_LEVEL = 4
+/** Tables within tables. A table may contain itself. */
+const DEPTH_MAX = 500
 const INT64_LIMIT = 2 ** 63
 const COLON = 58
 
@@ -24,6 +26,7 @@ export class ReplyMaker {
   private L = 0
   private reply!: ReplyWriter
   private booleans = false
+  private depth = 0
   /** Error replies written. */
   errors = 0
 
@@ -41,13 +44,14 @@ export class ReplyMaker {
     this.reply = reply
     this.booleans = booleans
     this.errors = 0
+    this.depth = 0
     this.value()
   }
 
   private value(): void {
     const { vm, L, reply } = this
     const { api } = vm
-    if (api.lua_checkstack(L, STACK_PER_LEVEL) === 0) {
+    if (this.depth === DEPTH_MAX || api.lua_checkstack(L, STACK_PER_LEVEL) === 0) {
       this.error("ERR reached lua stack limit", true)
       vm.pop(L)
       return
@@ -71,7 +75,9 @@ export class ReplyMaker {
         break
       }
       case LuaType.table:
+        this.depth++
         this.table()
+        this.depth--
         break
       default:
         reply.null()

@@ -124,11 +124,11 @@ export class ScriptCache {
 
   /** Pushes the script's function; returns the error reply if it cannot be compiled any more. */
   push(script: CachedScript): string | undefined {
-    if (script.generation !== this.host.generation || script.generation !== this.sandboxGeneration) {
+    const { vm, L } = this.sandbox
+    if (script.generation !== this.sandboxGeneration) {
       const error = this.compile(script)
       if (error !== undefined) return error
     }
-    const { vm, L } = this.sandbox
     vm.api.lua_rawgeti(L, REGISTRY, script.reference)
     return undefined
   }

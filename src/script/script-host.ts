@@ -163,6 +163,11 @@ export class ScriptHost {
     return this.vm_
   }
 
+  /** A script has been run, or loaded. */
+  get isStarted(): boolean {
+    return this.vm_ !== undefined
+  }
+
   get reader(): ReplyReader {
     return this.reader_!
   }
@@ -257,11 +262,13 @@ export class ScriptHost {
       this.ports.acl.impersonate(client, caller)
     }
     call.propagation.suppress()
+    const { at } = reply
     try {
       const status = vm.start(L, push(L), 1, Slot.handler, this.finished)
       if (status === RUNNING) this.firstAside(run)
       else this.finish(run, status, reply)
     } catch (error) {
+      reply.at = Math.min(at, reply.at)
       this.breakDown(run, error, reply)
     }
   }
