@@ -101,6 +101,8 @@ export interface SnapshotFiles {
    * @returns false when it could not begin (`done` is not called then)
    */
   saveForReplicas(hasOldReaders: boolean, done: (error: Error | undefined, path: string) => void): boolean
+  /** Gives the save up, which nobody waits for any more. */
+  cancel(): void
 }
 
 /** Share of the time that busy clients keep. */
@@ -121,7 +123,7 @@ export class Snapshots {
   replication: () => ReplicationPoint | undefined = () => undefined
   libraries: FunctionLibraries = NO_LIBRARIES
   /** Filled in by the composition root. */
-  files: SnapshotFiles = { saveForReplicas: () => false }
+  files: SnapshotFiles = { saveForReplicas: () => false, cancel: () => {} }
   /** Freezes so far, and how long the last one took. */
   count = 0
   lastFreezeMicros = 0

@@ -109,6 +109,7 @@ export class Persistence {
         const forThem: SnapshotEncoder = (data, progress) => encoder({ ...data, hasOldReaders }, progress)
         return this.saves.begin("replicas", error => done(error, this.saves.path), forThem)
       },
+      cancel: () => this.saves.cancel(),
     }
     engine.snapshots.setKeyDelay(config.values.rdbKeySaveDelay)
     this.followConfig()
