@@ -92,6 +92,11 @@ export class FullSyncReceiver {
     return this.load !== undefined && this.payload.state === "done"
   }
 
+  /** Data is decoded as it comes. */
+  get readsFromSocket(): boolean {
+    return this.load !== undefined && this.way !== "disk"
+  }
+
   /** Clients read the old data meanwhile. */
   get isAsync(): boolean {
     return this.load !== undefined && this.way === "aside" && this.options.isSameHistory

@@ -83,11 +83,20 @@ export class FullSync {
 
   /** A replica is gone. */
   forget(replica: Replica): void {
-    const { run } = this
-    if (run === undefined || !run.members.delete(replica) || run.members.size > 0) return
-    if (run.target !== "sockets" || run.snapshot === undefined) return
-    this.engine.log("notice", "Diskless rdb transfer, last replica dropped, killing fork child.")
-    run.snapshot.cancel(new Error("no replica is left"))
+    const { engine, run } = this
+    if (run === undefined || !run.members.delete(replica)) return
+    if (run.members.size > 0) {
+      // It may have been the one that all others waited for.
+      run.snapshot?.resume()
+    } else if (run.snapshot !== undefined) {
+      engine.log("notice", "Diskless rdb transfer, last replica dropped, killing fork child.")
+      run.snapshot.cancel(new Error("no replica is left"))
+    } else if (run.target === "disk" && engine.config.values.save.length === 0) engine.snapshots.files.cancel()
+  }
+
+  /** All data was deleted: a snapshot of what was there is not worth being sent. The replicas will ask again. */
+  flushed(): void {
+    this.run?.snapshot?.cancel(new Error("all data was deleted meanwhile"))
   }
 
   /** Gives up what is being made for replicas: our own data is about to be replaced. */

@@ -184,7 +184,10 @@ export class MasterLink {
       if (this.client !== undefined) engine.clients.forget(this.client)
       return
     }
-    if (this.state === "sync") engine.log("warning", `I/O error trying to sync with MASTER: ${reason}`)
+    if (this.receiver?.readsFromSocket) {
+      engine.log("warning", `Internal error in RDB reading: ${reason}`)
+      engine.log("warning", "Failed trying to load the MASTER synchronization DB from socket, check server logs.")
+    } else if (this.state === "sync") engine.log("warning", `I/O error trying to sync with MASTER: ${reason}`)
     else engine.log("warning", `Error condition on socket for SYNC: ${reason}`)
     if (this.state === "handshake" && this.options.isFailingOver()) this.options.onFailoverAnswered(false)
     this.fail(this.state === "sync")

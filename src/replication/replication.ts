@@ -76,6 +76,12 @@ export class Replication {
     this.farewell = new Farewell(engine, this.replicas)
     this.ownKeys = new WritableReplicaKeys(engine)
     engine.memoryLimit.isReplica = () => !this.isMaster
+    const { events } = engine.keyspace
+    const { onAllFlushed } = events
+    events.onAllFlushed = () => {
+      onAllFlushed()
+      this.replicas.fullSync.flushed()
+    }
     engine.snapshots.replication = () => this.point
     config.onChangeOfAny(["replica-read-only", "replica-serve-stale-data"], () => this.followState())
     config.onChangeOfAny(["min-replicas-to-write", "min-replicas-max-lag"], () => {
