@@ -174,7 +174,7 @@ export function noMultiGate(_engine: Engine, client: Client, command: Registered
 export function diskErrorGate(engine: Engine, client: Client, command: RegisteredCommand): string | undefined {
   if ((engine.conditions & EngineCondition.DiskError) === 0) return undefined
   const flags = effectiveFlags(client, command)
-  if ((flags & (Flag.Write | Flag.MayReplicate)) === 0 && command.fullName !== "ping") return undefined
+  if ((flags & Flag.Write) === 0 && command.fullName !== "ping") return undefined
   return engine.diskError
 }
 

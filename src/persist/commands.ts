@@ -88,10 +88,10 @@ function rewrite(call: Call, persistence: Persistence): void {
     reply.error("ERR Background append only file rewriting already in progress")
     return
   }
-  // Whoever asks does not want to wait for the end of a delay.
-  rewrites.consecutiveFailures = 0
   if (persistence.isActive || persistence.isInsideUnit) {
     rewrites.scheduled = true
+    // Whoever asks does not want to wait for the end of a delay.
+    rewrites.consecutiveFailures = 0
     reply.simple("Background append only file rewriting scheduled")
     return
   }

@@ -111,7 +111,7 @@ export class Rewrites {
   tick(): void {
     if (this.inProgress) return
     if (this.scheduled) {
-      if (this.options.engine.clock.wall() >= this.retryAtMs) this.begin()
+      if (this.options.engine.clock.wall() >= this.retryAtMs && !this.isLimited()) this.begin()
       return
     }
     const { aof, engine } = this.options

@@ -181,6 +181,9 @@ describe("SAVE and BGSAVE", () => {
       "MISCONF Redis is configured to save RDB snapshots, but it's",
     )
     expect(await errorOf(server, "PING")).toStartWith("MISCONF")
+    expect(await errorOf(server, "EVAL", "return redis.call('set', KEYS[1], 2)", "1", "a")).toStartWith("MISCONF")
+    expect(await server.execute("EVAL", "return redis.call('get', KEYS[1])", "1", "a")).toBe("1")
+    expect(await server.execute("PUBLISH", "channel", "message")).toBe(0)
     expect(await server.execute("GET", "a")).toBe("1")
     await server.execute("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
     expect(await server.execute("SET", "a", "2")).toBe("OK")
@@ -335,6 +338,30 @@ describe("BGREWRITEAOF", () => {
     await tick()
     expect(await info(server, "aof_rewrites")).toBe("6")
     expect(await info(server, "aof_base_size")).toBe(await info(server, "aof_current_size"))
+  })
+
+  test("asked for while another snapshot runs, it is not held up by failures of before", async () => {
+    await using dir = new TempDir()
+    let fails = true
+    const storage: Storage = {
+      ...fileStorage,
+      syncLater: (fd, done) => (fails ? done(new Error("broken")) : fileStorage.syncLater(fd, done)),
+    }
+    await using server = await serve(dir, { appendonly: "yes", appendfsync: "no" }, { storage })
+    for (let i = 0; i < 4; i++) {
+      await server.execute("BGREWRITEAOF")
+      await idle(server)
+    }
+    expect(await info(server, "aof_rewrites_consecutive_failures")).toBe("4")
+    fails = false
+    await server.execute("CONFIG", "SET", "rdb-key-save-delay", SLOW)
+    await server.execute("SET", "a", "1")
+    await server.execute("BGSAVE")
+    await server.execute("BGREWRITEAOF")
+    await server.execute("CONFIG", "SET", "rdb-key-save-delay", "0")
+    await until(async () => (await info(server, "aof_rewrites")) === "5")
+    await idle(server)
+    expect(await info(server, "aof_last_bgrewrite_status")).toBe("ok")
   })
 
   test("annotations tell the time, before the first command of each second, and are passed over", async () => {
