@@ -163,6 +163,40 @@ test("several replicas at once share one snapshot", async () => {
   expect((await master.info()).connected_slaves).toBe("3")
 })
 
+test("a replica that stops reading holds up the others only until it is gone", async () => {
+  await using master = await startNode({
+    "repl-diskless-sync-delay": "5",
+    "repl-diskless-sync-max-replicas": "2",
+    rdbcompression: "no",
+  })
+  await master.call("DEBUG", "POPULATE", "3000", "key", "10000")
+  await using replica = await startNode()
+  const stuck = await Bun.connect({
+    hostname: "127.0.0.1",
+    port: master.port,
+    socket: { data: socket => void socket.pause() },
+  })
+  stuck.write("REPLCONF capa eof\r\n")
+  await until(() => master.replication.engine.clients.size === 2)
+  stuck.write("SYNC\r\n")
+  await replica.follow(master)
+  const { snapshots } = master.replication.engine
+  await until(() => snapshots.running?.consumer.isFull)
+  stuck.terminate()
+  await expectEqualData(master, replica)
+}, 30_000)
+
+test("FLUSHALL ends a full sync that has become pointless", async () => {
+  await using master = await startNode({ "rdb-key-save-delay": "10000" })
+  await master.call("DEBUG", "POPULATE", "1000")
+  await using replica = await startNode()
+  await replica.follow(master)
+  await until(() => replica.replication.link.state === "sync")
+  await master.call("FLUSHALL")
+  await expectEqualData(master, replica)
+  expect(master.replication.replicas.fullSyncs).toBe(2)
+})
+
 test("a chain: the stream is handed on byte for byte", async () => {
   await using master = await startNode()
   await master.call("SELECT", "3")
