@@ -225,7 +225,7 @@ export class Persistence {
 
   /** Ten times a second. */
   tick(): void {
-    if (!this.hasStarted || this.isActive) return
+    if (!this.hasStarted || this.isActive || (this.engine.conditions & EngineCondition.Loading) !== 0) return
     this.rewrites.tick()
     if (!this.rewrites.inProgress) this.saves.tick()
   }
@@ -243,8 +243,9 @@ export class Persistence {
     engine.snapshots.running?.cancel(new Error("the server stops"))
     this.saves.stop()
     this.rewrites.stop()
-    const saves = save || (engine.config.values.save.length > 0 && !nosave && !this.isLoading)
-    if (!saves) return true
+    // Half of the data must not take the place of all of it.
+    const isPartial = (engine.conditions & EngineCondition.Loading) !== 0
+    if (isPartial || (!save && (nosave || engine.config.values.save.length === 0))) return true
     engine.log("notice", "Saving the final RDB snapshot before exiting.")
     if (this.saves.now()) return true
     warn(force ? "Error trying to save the DB. Exit anyway." : "Error trying to save the DB, can't exit.")

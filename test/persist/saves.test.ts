@@ -461,6 +461,34 @@ describe("DEBUG RELOAD", () => {
   })
 })
 
+/** A server that loads slowly, and what its start comes to. */
+function slowly(dir: TempDir, appendonly: string): { server: Server; started: Promise<void> } {
+  const config = new Config()
+  const directives = { appendonly, dir: dir.path, port: "0", save: "", "key-load-delay": "100" }
+  for (const [name, value] of Object.entries(directives)) config.load(name, [value])
+  config.load("loading-process-events-interval-bytes", ["1024"])
+  const server = new Server({ config })
+  return { server, started: server.start() }
+}
+
+test("the end of a server that is loading does not save half of the data", async () => {
+  await using dir = new TempDir()
+  {
+    await using server = await serve(dir)
+    await server.execute("DEBUG", "POPULATE", "2000")
+    await server.execute("SAVE")
+  }
+  const whole = readFileSync(dir.join("dump.rdb"))
+  const { server, started } = slowly(dir, "no")
+  await until(() => server.persistence.loadedBytes > 0)
+  expect(server.persistence.mayEnd({ save: true, nosave: false, now: false, force: false })).toBe(true)
+  expect(readFileSync(dir.join("dump.rdb")).equals(whole)).toBe(true)
+  server.config.set("key-load-delay", "0")
+  await started
+  expect(server.engine.keyspace.databases[0]!.keys.size).toBe(2000)
+  server.stop()
+})
+
 describe("switched over while loading", () => {
   test.each(["yes", "no"])("appendonly %s at the start, and the other at the end", async appendonly => {
     await using dir = new TempDir()
@@ -469,12 +497,8 @@ describe("switched over while loading", () => {
       for (let i = 0; i < 2000; i++) await server.execute("SET", `key:${i}`, "x")
       await server.execute("SAVE")
     }
-    const config = new Config()
-    const directives = { appendonly, dir: dir.path, port: "0", save: "", "key-load-delay": "100" }
-    for (const [name, value] of Object.entries(directives)) config.load(name, [value])
-    config.load("loading-process-events-interval-bytes", ["1024"])
-    const server = new Server({ config })
-    const started = server.start()
+    const { server, started } = slowly(dir, appendonly)
+    const { config } = server
     await until(() => server.persistence.loadedBytes > 0)
     expect(server.persistence.isLoading).toBe(true)
     const other = appendonly === "yes" ? "no" : "yes"
