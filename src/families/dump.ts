@@ -95,6 +95,7 @@ function restore(call: Call): void {
     return
   }
   const limits = new ValueLimits(call.config.values, checksDeeply(call))
+  if (limits.deep) keyspace.events.sanitizations++
   const value = parseDump(keyspace, limits, args.bytes, start, end)
   if (typeof value === "string" || value.isEmpty) {
     keyspace.events.onMalformed(typeof value === "string" ? value : "there is nothing in it")

@@ -47,6 +47,8 @@ export class KeyspaceEvents {
   evictedKeys = 0
   expiredFields = 0
   lazyfreed = 0
+  /** Values to restore that were checked in depth. */
+  sanitizations = 0
 
   onModified: (db: Database, key: Uint8Array, start: number, end: number) => void = nothing
   onFlushed: (db: Database) => void = nothing

@@ -364,7 +364,7 @@ function stats({ engine, operationRate, inputRate, outputRate, cycleRate }: Obse
     ...idle("total_active_defrag_time", "current_active_defrag_time"),
     ...idle("tracking_total_keys", "tracking_total_items", "tracking_total_prefixes", "unexpected_error_replies"),
     ["total_error_replies", engine.errorReplies],
-    ["dump_payload_sanitizations", 0],
+    ["dump_payload_sanitizations", events.sanitizations],
     ["total_reads_processed", engine.reads],
     ["total_writes_processed", output.writes],
     ...idle("io_threaded_reads_processed", "io_threaded_writes_processed"),

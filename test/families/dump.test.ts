@@ -114,6 +114,21 @@ describe("RESTORE", () => {
     expect(await run("ZRANGE z 0 -1")).toEqual(["b"])
   })
 
+  test("is checked in depth when sanitize-dump-payload says so", async () => {
+    await run("RPUSH a x y")
+    const payload = await payloadOf("a")
+    const checked = async () => /dump_payload_sanitizations:(\d+)/.exec(String(await run("INFO stats")))?.[1]
+    for (const [when, count] of [
+      ["no", "0"],
+      ["clients", "1"],
+      ["yes", "2"],
+    ]) {
+      await run(`CONFIG SET sanitize-dump-payload ${when}`)
+      expect(await client.plain("RESTORE", "b", "0", payload, "REPLACE")).toBe("OK")
+      expect(await checked()).toBe(count)
+    }
+  })
+
   test("a value restored is not that of the payload's buffer", async () => {
     await run("XADD x 1-1 f v")
     const payload = await payloadOf("x")
