@@ -3,6 +3,7 @@ import { type Clock, createServer, type EmbeddedServer } from "../../src/index.t
 import type { Replication } from "../../src/replication/replication.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
+import { freePort } from "../support/free-port.ts"
 import { TempDir } from "../support/temp-dir.ts"
 
 export class Node implements AsyncDisposable {
@@ -62,6 +63,8 @@ export async function startNode(config: Record<string, string | number> = {}, cl
   const dir = new TempDir()
   const log: string[] = []
   const embedded = await createServer({
+    // With a port for TLS, none but a given one is opened beside it.
+    port: config["tls-port"] === undefined ? 0 : freePort(),
     config: { ...USUAL, dir: dir.path, ...config },
     ...(clock === undefined ? {} : { clock }),
     log: (_level, line) => log.push(line),
