@@ -49,7 +49,8 @@ export class Replicas implements Sink {
   private wantsAcks = false
   /** Offset behind the last data in the stream: what follows are questions and signs of life. */
   private dataOffset = 0
-  private seconds = 0
+  /** Seconds since the start; the first is over when replicas can be there. */
+  private seconds = 1
 
   constructor(options: ReplicasOptions) {
     this.options = options
