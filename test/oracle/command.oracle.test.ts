@@ -165,7 +165,11 @@ oracleFamily("what servers say of themselves", {
     "TYPE key": 2,
     "LOLWUT VERSION 1": 0.2,
   },
-  prepare: [["CONFIG", "SET", "slowlog-log-slower-than", "-1"]],
+  prepare: [
+    ["CONFIG", "SET", "slowlog-log-slower-than", "-1"],
+    ["SLOWLOG", "RESET"],
+    ["LATENCY", "RESET"],
+  ],
   looser: {
     "MEMORY USAGE": { sameShape: true },
     "DEBUG OBJECT": { sameShape: true },
