@@ -8,7 +8,7 @@ const zset: Word = random => (random.oneIn(15) ? "l1" : "z" + random.between(1, 
 const stream: Word = random => (random.oneIn(15) ? "l1" : "s" + random.between(1, 2))
 
 /**
- * Keys that are never of another type, and of which only one gets something at a time (not so with SWAPDB): of several keys
+ * Keys that are never of another type, and of which only one gets something at a time (not so with SWAPDB, or as what BLMOVE feeds): of several keys
  * 7.0 looks only at one that has got something, 7.4 at all of them in the order of the command.
  */
 const sound: Word = random => random.pick(["l3", "l4"])
@@ -18,8 +18,8 @@ const pure: Word = random => random.pick(["z3", "z4"])
 const lists = {
   "BLPOP sound... 0": 3,
   "BRPOP sound... 0": 3,
-  "BLMOVE list list side side 0": 3,
-  "BRPOPLPUSH list list 0": 2,
+  "BLMOVE list ('l1'|'l2') side side 0": 3,
+  "BRPOPLPUSH list ('l1'|'l2') 0": 2,
   "BLMPOP 0 ('1' list|'2' sound sound) side [COUNT small]": 3,
   "LPUSH list value...": 4,
   "RPUSH list value...": 4,
