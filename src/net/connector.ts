@@ -1,5 +1,7 @@
 /** Outgoing connections: to a master. What the kernel does not take at once waits here. */
 
+import { lookup } from "node:dns/promises"
+import { isIP } from "node:net"
 import type { ConfigValues } from "../config/config.ts"
 import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
@@ -148,8 +150,34 @@ export function connectToMaster(
     },
     connectError: (_socket, error) => ended(error.message),
   }
-  Bun.connect({ hostname: host, port, socket, ...(tls === undefined ? {} : { tls }) }).catch((error: Error) =>
-    setImmediate(() => ended(error.message)),
-  )
+  const options = { port, socket, ...(tls === undefined ? {} : { tls }) }
+  const direct = () => Bun.connect({ hostname: host, ...options })
+  const source = engine.config.values.bindSourceAddr
+  const connected = source === "" ? direct() : connectFrom(source, host, options, direct)
+  connected.catch((error: Error) => setImmediate(() => ended(error.message)))
   return outgoing
+}
+
+/** From an address of this machine (bind-source-addr) if that can be, else from any. */
+async function connectFrom(
+  source: string,
+  host: string,
+  options: Omit<Bun.TCPSocketConnectOptions<undefined>, "hostname">,
+  direct: () => Promise<Socket>,
+): Promise<Socket> {
+  try {
+    // A name is looked up first: the runtime heeds the source only for a plain address of the same family.
+    const family = isIP(source) === 6 ? 6 : 4
+    const hostname = isIP(host) !== 0 ? host : (await lookup(host, { family })).address
+    const attempt = {
+      ...options,
+      hostname,
+      localAddress: source,
+      // That it did not work from there is not told to anybody: the other attempt is.
+      socket: { ...options.socket, connectError: () => undefined },
+    }
+    return await Bun.connect(attempt)
+  } catch {
+    return direct()
+  }
 }
