@@ -194,6 +194,8 @@ export class Tracking implements KeyListener {
     const { caching } = state
     if (command.parent?.fullName !== "client") state.caching = false
     if (state.broadcast || (command.flagBits & Flag.Readonly) === 0) return
+    // What a script reads is remembered by the commands it calls, not by the keys it is given.
+    if (command.spec.group === "scripting") return
     if (state.mode === "optin" ? !caching : state.mode === "optout" && caching) return
     const count = extractKeys(command.keys, args, this.positions)
     for (let i = 0; i < count; i++) {

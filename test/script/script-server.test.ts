@@ -65,6 +65,10 @@ describe("scripts in a server", () => {
     await client.plain("GET", "c")
     await server.execute("SET", "c", 1)
     expect(toPlain(await client.readPush())).toEqual(["invalidate", ["c"]])
+    // The keys that a script is given count only if it reads them.
+    await client.plain("EVAL_RO", "redis.call('get', KEYS[2])", 2, "d", "e")
+    await server.execute("MSET", "d", 1, "e", 1)
+    expect(toPlain(await client.readPush())).toEqual(["invalidate", ["e"]])
   })
 
   test("monitors see the script, then what it calls", async () => {
