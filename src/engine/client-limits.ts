@@ -179,8 +179,8 @@ export class ClientLimits {
   }
 
   private measure(client: Client): void {
-    // Replicas have a limit of their own.
-    if (client.isReplica || !this.isBounded(client)) return
+    // Replicas have a limit of their own, and a master is not to be closed.
+    if (client.isReplica || client.isMaster || !this.isBounded(client)) return
     let bytes = clientBytes(client, detailsOf(this.engine, client))
     if (client === this.receiver) bytes += this.receivedBytes
     this.heldBytes += bytes - (this.held.get(client) ?? 0)

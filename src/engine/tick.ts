@@ -95,7 +95,8 @@ export class Cron {
         return
       }
       const client = byId.get(next.value)
-      if (client === undefined || client.isReplica || client.blocked || client.subscriptions !== undefined) continue
+      if (client === undefined || client.isReplica || client.isMaster) continue
+      if (client.blocked || client.subscriptions !== undefined) continue
       if (engine.keyspace.now - client.seenAt > idleSecondsMax * 1000) {
         engine.log("verbose", "Closing idle client")
         engine.clients.terminate(client)
