@@ -14,6 +14,8 @@ import { CommandWriter } from "../resp/command-writer.ts"
 /** What a unit had propagated when it was put aside. */
 export interface Withdrawn {
   bytes: Uint8Array
+  /** As `Propagator.messages`, within `bytes`. */
+  messages: number[]
   commands: number
   selectedBefore: number
   selectedAfter: number
@@ -53,27 +55,31 @@ export class Propagator implements Propagation {
   /** Takes back what the open unit has propagated so far, because it is put aside. */
   withdraw(): Withdrawn {
     const { writer, unitAt } = this
+    let ofUnit = this.messages.length
+    while (ofUnit > 0 && this.messages[ofUnit - 2]! >= unitAt) ofUnit -= 2
+    const messages = this.messages.splice(ofUnit).map(at => at - unitAt)
+    this.messageBytes -= lengthOf(messages)
     const withdrawn = {
       bytes: writer.bytes.slice(unitAt, writer.at),
+      messages,
       commands: this.unitCommands,
       selectedBefore: this.unitSelected,
       selectedAfter: this.selected,
     }
     writer.at = unitAt
-    while (this.messages.length > 0 && this.messages.at(-2)! >= unitAt) {
-      this.messageBytes -= this.messages.pop()! - this.messages.pop()!
-    }
     this.unitCommands = 0
     this.selected = this.unitSelected
     return withdrawn
   }
 
   /** The unit goes on, just opened anew: it begins with what it had before. */
-  restore({ bytes, commands, selectedBefore, selectedAfter }: Withdrawn): void {
+  restore({ bytes, messages, commands, selectedBefore, selectedAfter }: Withdrawn): void {
     if (commands === 0) return
     if (selectedBefore >= 0) this.select(selectedBefore)
     this.unitAt = this.writer.at
     this.writer.raw(bytes, 0, bytes.length)
+    for (const at of messages) this.messages.push(this.unitAt + at)
+    this.messageBytes += lengthOf(messages)
     this.unitCommands = commands
     this.selected = selectedAfter
   }
@@ -158,4 +164,11 @@ export class Propagator implements Propagation {
     const { messages } = this
     for (let i = messages.length - 1; i >= 0 && messages[i]! >= this.unitAt; i--) messages[i]! += shift
   }
+}
+
+/** Bytes in stretches given as pairs of offsets. */
+function lengthOf(stretches: readonly number[]): number {
+  let length = 0
+  for (let i = 0; i < stretches.length; i += 2) length += stretches[i + 1]! - stretches[i]!
+  return length
 }
