@@ -233,6 +233,20 @@ test("a replica restarts from its snapshot and goes on", async () => {
   expect((await master.info("stats")).sync_partial_ok).toBe("1")
 })
 
+test("limits on clients are not for the master", async () => {
+  await using master = await startNode()
+  await using replica = await startFollowing(master, { timeout: "1", "maxmemory-clients": "1mb" })
+  const { client } = replica.replication.link
+  await master.call("SET", "k", "v".repeat(5_000_000))
+  await inSync(master, replica)
+  // The link would be the first to go: nothing has been heard of it for longer than of our own connection.
+  client!.seenAt -= 5000
+  await replica.call("PING")
+  const ticks = replica.embedded.server.cron.ticks
+  await until(() => replica.embedded.server.cron.ticks > ticks + 2)
+  expect(replica.replication.link.client).toBe(client!)
+})
+
 test("a password, and users", async () => {
   await using master = await startNode({ requirepass: "secret" })
   await using replica = await startNode({ masterauth: "wrong" })
