@@ -173,8 +173,8 @@ export class RegisteredCommand {
   /** See `Flag`. */
   readonly flagBits: number
   /**
-   * Takes the same short time whenever it runs: flagged fast, or O(1) by its facts (Redis does not flag SET, say). Not so
-   * what administrators do.
+   * Takes the same short time whenever it runs: flagged fast, or O(1) by its facts and nothing more (Redis does not flag
+   * SET, say). Not so what administrators do, nor what is about the server as a whole, as INFO.
    */
   readonly isCheap: boolean
   /** See `ACL_CATEGORIES`. */
@@ -211,7 +211,8 @@ export class RegisteredCommand {
     this.keys = parseKeySpecs(spec.keys)
     this.flagBits = flagBitsOf(spec, this.keys)
     this.isCheap =
-      (this.flagBits & Flag.Fast) !== 0 || (spec.complexity.startsWith("O(1)") && (this.flagBits & Flag.Admin) === 0)
+      (this.flagBits & Flag.Fast) !== 0 ||
+      (spec.complexity === "O(1)" && (this.flagBits & Flag.Admin) === 0 && spec.group !== "server")
     this.categoryBits = categoryBitsOf(spec, this.flagBits)
     this.firstKey = this.keys.firstKey
     this.lastKey = this.keys.lastKey

@@ -35,6 +35,15 @@ function lookup(registry: CommandRegistry, name: string) {
   return registry.lookup(bytes, 4, bytes.length - 6)
 }
 
+test("commands that always take the same short time are cheap", () => {
+  const cheap = (more: Partial<CommandSpec>) => new CommandRegistry([[spec("x", more)]]).all[0]!.isCheap
+  expect(cheap({ complexity: "O(N)", flags: "fast" })).toBe(true)
+  expect(cheap({})).toBe(true)
+  expect(cheap({ flags: "admin" })).toBe(false)
+  expect(cheap({ group: "server" })).toBe(false)
+  expect(cheap({ complexity: "O(1) per call, O(N) for a whole walk" })).toBe(false)
+})
+
 describe("lookup", () => {
   const registry = new CommandRegistry([[get, spec("getset")], [client]])
 
