@@ -58,7 +58,6 @@ export class Failover {
     this.deadlineMs = timeoutMs > 0 ? engine.keyspace.now + timeoutMs : 0
     this.state = "waiting-for-sync"
     engine.pause.begin(PAUSE_NAME, "write", Number.MAX_SAFE_INTEGER)
-    this.options.replicas.requestAcks()
   }
 
   abort(reason: string): void {

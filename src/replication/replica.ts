@@ -80,7 +80,7 @@ export class Replica {
   directBytes = 0
   private pumping = false
   /** The kernel has not taken all of the last write. */
-  private isStuck = false
+  isStuck = false
 
   constructor(
     client: Client,

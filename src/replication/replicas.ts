@@ -292,9 +292,16 @@ export class Replicas implements Sink {
       if (this.all.size > 0) this.append(GETACK, 0, GETACK.length)
     }
     for (const replica of this.all) {
-      if (replica.isStreaming && replica.behind > 0) replica.pump()
+      // One that does not take what it gets goes on when its socket has drained.
+      if (replica.isStreaming && !replica.isStuck) replica.pump()
       this.watchOutput(replica)
     }
+  }
+
+  /** Ten times a second: should a socket not have told that it has drained. */
+  tick(): void {
+    for (const replica of this.all) if (replica.isStuck) replica.pump()
+    this.fullSync.startDue()
   }
 
   /** Bytes of our master's stream that we have applied. */
@@ -302,7 +309,7 @@ export class Replicas implements Sink {
     this.append(bytes, start, end)
     if (this.all.size === 0) return
     for (const replica of this.all) {
-      if (replica.isStreaming) replica.pump()
+      if (replica.isStreaming && !replica.isStuck) replica.pump()
       this.watchOutput(replica)
     }
   }

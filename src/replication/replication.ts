@@ -239,7 +239,7 @@ export class Replication {
     this.failover.tick()
     this.farewell.tick()
     this.link.tick()
-    this.replicas.fullSync.startDue()
+    this.replicas.tick()
   }
 
   everySecond(): void {
