@@ -9,7 +9,7 @@ const stream: Word = random => (random.oneIn(15) ? "l1" : "s" + random.between(1
 
 /**
  * Keys that are never of another type, and of which only one gets something at a time (not so with SWAPDB, or as what BLMOVE feeds): of several keys
- * 7.0 looks only at one that has got something, 7.4 at all of them in the order of the command.
+ * 7.0 looks only at one that has got something, 7.4 at all of them in the order of the command. What *STORE puts in the place of another type wakes nobody in either.
  */
 const sound: Word = random => random.pick(["l3", "l4"])
 const pure: Word = random => random.pick(["z3", "z4"])
@@ -31,7 +31,7 @@ const lists = {
   "MULTI ; RPUSH list value ; BLPOP list '0' ; EXEC": 0.5,
   "MULTI ; RPUSH list value value ; LPOP list ; EXEC": 1,
   "MULTI ; RPUSH 'l1' value ; DEL ('l1'|'l2') ; RPUSH ('l1'|'l2') value ; EXEC": 0.5,
-  "SORT list ALPHA STORE list": 0.3,
+  "SORT list ALPHA STORE sound": 0.3,
 }
 const zsets = {
   "BZPOPMIN (pure pure|zset) 0": 3,
@@ -40,8 +40,8 @@ const zsets = {
   "ZADD zset int member": 4,
   "ZINCRBY zset 1 member": 1,
   "ZPOPMIN zset": 1,
-  "ZUNIONSTORE zset 2 zset zset": 0.5,
-  "ZRANGESTORE zset zset 0 -1": 0.5,
+  "ZUNIONSTORE pure 2 zset zset": 0.5,
+  "ZRANGESTORE pure zset 0 -1": 0.5,
   "GEOADD zset 1 2 member": 0.5,
   "MULTI ; ZADD zset 1 'a' 2 'b' ; ZREM zset 'a' ; EXEC": 1,
 }

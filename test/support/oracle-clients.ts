@@ -138,7 +138,10 @@ async function runSteps(
 
 /** What one connection received up to the end of a step's replies. */
 interface Received {
+  /** What the frames answer. */
   step: number
+  /** The last step that had been sent by then. */
+  until: number
   client: number
   /** Whether the step is this connection's own. */
   isAnswer: boolean
@@ -166,7 +169,7 @@ function compareReceived(
     if (same) continue
     const show = (received: Received | undefined) =>
       `client ${received?.client}: ${received?.frames.map(formatReply).join("  ") || "nothing"}`
-    return { index: mine.step, command, ours: show(mine), theirs: show(other) }
+    return { index: mine.until, command, ours: show(mine), theirs: show(other) }
   }
   return null
 }
@@ -229,7 +232,7 @@ class Side implements AsyncDisposable {
       if (peer.isWaiting) {
         await this.control.call("CLIENT", "UNBLOCK", peer.id)
         peer.isWaiting = false
-        this.#note(client, peer.waitingSince, true, await peer.answers())
+        this.#note(client, peer.waitingSince, true, await peer.answers(), false, step)
       }
     }
     for (const [client, peer] of this.#peers.entries()) {
@@ -239,7 +242,7 @@ class Side implements AsyncDisposable {
     }
     for (const [client, pushes] of this.#pushes.entries()) {
       if (this.#peers[client]!.inTransaction) continue
-      this.#received.push({ client, step, isAnswer: false, frames: inOneOrder(pushes.splice(0)) })
+      this.#received.push({ client, step, until: step, isAnswer: false, frames: inOneOrder(pushes.splice(0)) })
     }
   }
 
@@ -263,11 +266,11 @@ class Side implements AsyncDisposable {
    * Pushes are kept apart until the end of the block: 7.0 sends those that a command makes for its own connection before the
    * reply, 7.2 and we behind it; and what is sent at the end of a turn may come before or behind the PING.
    */
-  #note(client: number, step: number, isAnswer: boolean, frames: Uint8Array[], isCounted = false): void {
+  #note(client: number, step: number, isAnswer: boolean, frames: Uint8Array[], isCounted = false, until = step): void {
     const replies = frames.filter(frame => frame[0] !== PUSH)
     const pushes = frames.filter(frame => frame[0] === PUSH)
     this.#pushes[client]!.push(...(isCounted ? [Buffer.from(`:${pushes.length}\r\n`)] : pushes))
-    this.#received.push({ client, step, isAnswer, frames: inOneOrder(replies) })
+    this.#received.push({ client, step, until, isAnswer, frames: inOneOrder(replies) })
   }
 
   async #isBlocked(peer: Peer): Promise<boolean> {
