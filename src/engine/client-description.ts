@@ -31,6 +31,8 @@ const FLAG_ORDER = "OSMPxbtRBdcuAUreTI"
 export const CLIENT_FLAGS = `${FLAG_ORDER}N`
 /** What a connection costs before it has sent or asked anything: its objects and the socket's. */
 const IDLE_CLIENT_BYTES = 2048
+/** Of an unfinished argument this long, what came before it is not counted as waiting: Redis has put it away by then. */
+const LONG_ARGUMENT_BYTES = 32 * 1024
 
 export function clientType(client: Client): ClientType {
   if (client.isReplica && !client.monitoring) return "replica"
@@ -62,7 +64,7 @@ export function describeClient(engine: Engine, client: Client, running?: Argumen
   const { keyspace } = engine
   const { transport } = client
   const details = detailsOf(engine, client)
-  const queryBytes = client.queryBytes > 0 ? client.queryBytes : frameBytes(running)
+  const queryBytes = client.queryBytes > 0 ? waitingBytes(client) : frameBytes(running)
   return [
     `id=${client.id}`,
     `addr=${transport?.remoteAddress ?? "?:0"}`,
@@ -87,7 +89,7 @@ export function describeClient(engine: Engine, client: Client, running?: Argumen
     "obl=0",
     `oll=${client.pending.length}`,
     `omem=${client.pendingBytes}`,
-    `tot-mem=${clientBytes(client, details) + queryBytes - client.queryBytes}`,
+    `tot-mem=${clientBytes(client, details) + Math.max(0, queryBytes - client.queryBytes)}`,
     `events=${client.pending.length > 0 ? "rw" : "r"}`,
     `cmd=${client.lastCommand?.fullName ?? "NULL"}`,
     `user=${client.user}`,
@@ -121,6 +123,11 @@ function flagsOf(client: Client, details: ClientDetails): string {
 
 function seconds(ms: number): number {
   return Math.max(0, Math.floor(ms / 1000))
+}
+
+function waitingBytes({ parser, queryBytes }: Client): number {
+  const isLong = parser.midway && parser.argumentAt > 0 && parser.needed - 2 - parser.argumentAt >= LONG_ARGUMENT_BYTES
+  return isLong ? queryBytes - parser.argumentAt : queryBytes
 }
 
 function frameBytes(args: Arguments | undefined): number {

@@ -8,7 +8,8 @@
  *
  * The memory of clients is followed only while maxmemory-clients is set: those that send something are measured when it
  * arrives and again at the end of the tick, a part of the others by the cron. Before anybody is closed all are measured;
- * the largest go first.
+ * the largest go first. An argument that has been announced counts as if it were here, so that who announces too much is
+ * closed before it is received.
  */
 
 import type { Client } from "./client.ts"
@@ -22,6 +23,8 @@ const NAME_BYTES = 120
 const SWEEP_PAUSE_MS = 100
 /** Parts of a second's round over all clients. */
 const ROUND_TICKS = 10
+/** Lower limits count as this: Redis does not count the room that each client has for the replies of a moment. */
+const OUTPUT_LIMIT_BYTES_MIN = 16 * 1024
 
 export class ClientLimits {
   /** Clients closed because of maxmemory-clients. */
@@ -76,7 +79,7 @@ export class ClientLimits {
   private followOutputLimits(): undefined {
     const { engine } = this
     const hard = Object.values(engine.config.values.clientOutputBufferLimit).map(({ hardBytes }) => hardBytes)
-    engine.output.checkAboveBytes = Math.min(...hard.filter(bytes => bytes > 0))
+    engine.output.checkAboveBytes = Math.max(OUTPUT_LIMIT_BYTES_MIN, Math.min(...hard.filter(bytes => bytes > 0)))
     // Those that wait already are held to the new limits by the cron.
     for (const client of engine.clients.byId.values()) if (client.pendingBytes > 0) this.slow.add(client)
     return undefined
@@ -88,12 +91,14 @@ export class ClientLimits {
     this.heldBytesMax = maxmemoryClients < 0 ? Math.floor((maxmemory * -maxmemoryClients) / 100) : maxmemoryClients
     if (this.heldBytesMax === 0) {
       engine.clients.onReceived = undefined
+      engine.clients.onHalfReceived = undefined
       this.held.clear()
       this.touched.clear()
       this.heldBytes = 0
       return undefined
     }
     engine.clients.onReceived = (client, bytes) => this.received(client, bytes)
+    engine.clients.onHalfReceived = client => this.halfReceived(client)
     for (const client of engine.clients.byId.values()) this.touched.add(client)
     this.sweepNotBefore = 0
     engine.wakeTick()
@@ -153,10 +158,13 @@ export class ClientLimits {
     const type = clientType(client)
     const limits = values.clientOutputBufferLimit[type === "master" ? "normal" : type]
     // A replica may always have as much waiting as the backlog holds, else it could never catch up.
-    if (type === "replica" && limits.hardBytes > 0 && limits.hardBytes < values.replBacklogSize) {
-      return { ...limits, hardBytes: values.replBacklogSize }
+    const hardBytesMin = type === "replica" ? values.replBacklogSize : OUTPUT_LIMIT_BYTES_MIN
+    const { hardBytes, softBytes, softSeconds } = limits
+    return {
+      hardBytes: atLeast(hardBytesMin, hardBytes),
+      softBytes: atLeast(OUTPUT_LIMIT_BYTES_MIN, softBytes),
+      softSeconds,
     }
-    return limits
   }
 
   /** Counts what has arrived before it is run, as it is gone afterwards. */
@@ -171,6 +179,13 @@ export class ClientLimits {
     this.receiver = undefined
   }
 
+  /** A request has begun, and tells how long it will be. */
+  private halfReceived(client: Client): void {
+    if (!this.isBounded(client)) return
+    this.measure(client)
+    if (this.heldBytes > this.heldBytesMax) this.evict()
+  }
+
   private measureTouched(): void {
     if (this.touched.size === 0) return
     for (const client of this.touched) if (!client.gone) this.measure(client)
@@ -182,7 +197,8 @@ export class ClientLimits {
     // Replicas have a limit of their own, and a master is not to be closed.
     if (client.isReplica || client.isMaster || !this.isBounded(client)) return
     let bytes = clientBytes(client, detailsOf(this.engine, client))
-    if (client === this.receiver) bytes += this.receivedBytes
+    const announced = client.parser.midway ? client.parser.needed - client.queryBytes : 0
+    bytes += Math.max(0, announced, client === this.receiver ? this.receivedBytes : 0)
     this.heldBytes += bytes - (this.held.get(client) ?? 0)
     this.held.set(client, bytes)
   }
@@ -230,4 +246,9 @@ export class ClientLimits {
     this.heldBytes -= held
     this.held.delete(client)
   }
+}
+
+/** A limit that is not below `min`; 0 is none at all. */
+function atLeast(min: number, limit: number): number {
+  return limit === 0 ? 0 : Math.max(min, limit)
 }

@@ -16,6 +16,8 @@ export class ClientTable {
   readonly onGone: ((client: Client) => void)[] = []
   /** Told of every client from which so many bytes arrived, before they are looked at; while somebody wants to know. */
   onReceived: ((client: Client, bytes: number) => void) | undefined
+  /** Told of every client of which a part of a request is kept until the rest is here; while somebody wants to know. */
+  onHalfReceived: ((client: Client) => void) | undefined
 
   private readonly engine: Engine
   private nextId = 1

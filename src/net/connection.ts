@@ -224,6 +224,7 @@ export class Connection {
     batch.tables[count] = new Arguments()
     parser.rebase(from, args)
     this.args = args
+    this.engine.clients.onHalfReceived?.(client)
   }
 
   private append(chunk: Uint8Array): void {

@@ -41,6 +41,8 @@ export class RequestParser {
   at = 0
   /** After Pending: how long the buffer must be at least before it is worth calling again. */
   needed = 0
+  /** After Pending inside of an argument: where its bytes begin; else 0. */
+  argumentAt = 0
   /** After Invalid: the text behind "Protocol error: ". */
   error = ""
   /** Set by the owner until the client has authenticated: small limits. */
@@ -110,6 +112,7 @@ export class RequestParser {
       if (body === 0) {
         this.at = at
         this.remaining = remaining
+        this.argumentAt = 0
         if (at >= end) {
           this.needed = end + 1
           return Pending
@@ -128,6 +131,7 @@ export class RequestParser {
         this.at = at
         this.remaining = remaining
         this.needed = body + length + 2
+        this.argumentAt = body
         return Pending
       }
       args.push(body, body + length)
@@ -147,6 +151,7 @@ export class RequestParser {
     this.at -= by
     this.start -= by
     this.needed -= by
+    if (this.argumentAt > 0) this.argumentAt -= by
     args.shift(-by)
   }
 

@@ -103,6 +103,17 @@ describe("client-output-buffer-limit", () => {
     expect(await client.plain("PING")).toBe("PONG")
   })
 
+  test("a limit below 16 KiB counts as 16 KiB: small replies never close a client", async () => {
+    await using it = await start({ "client-output-buffer-limit": "normal 10 0 0" })
+    await using client = await it.named("c")
+    await client.call("SET", "k", "x".repeat(16_000))
+    expect(String(await client.plain("GET", "k")).length).toBe(16_000)
+    await client.call("APPEND", "k", "x".repeat(1000))
+    client.sendCommand("GET", "k")
+    await client.closed
+    expect(await it.info("client_output_buffer_limit_disconnections")).toBe("1")
+  })
+
   test("a lower limit holds for what waits already", async () => {
     await using it = await start()
     await using _client = await deaf(it, "slow")
@@ -138,6 +149,17 @@ describe("maxmemory-clients", () => {
     expect(it.log.filter(line => line.startsWith("Evicting client: id=")).length).toBe(2)
     await it.server.execute("CONFIG", "RESETSTAT")
     expect(await it.info("evicted_clients")).toBe("0")
+  })
+
+  test("who announces too much is closed before it comes", async () => {
+    await using it = await start({ "maxmemory-clients": "1mb" })
+    await using modest = await it.named("modest")
+    modest.send("*2\r\n$3\r\nGET\r\n$500000\r\nx")
+    await using greedy = await it.named("greedy")
+    greedy.send("*2\r\n$3\r\nGET\r\n$2000000\r\nx")
+    await greedy.closed
+    expect(it.find("modest")).toBeDefined()
+    expect(await it.info("evicted_clients")).toBe("1")
   })
 
   test("NO-EVICT is respected", async () => {
@@ -282,4 +304,18 @@ test("tcp-keepalive may be longer than the kernel takes", async () => {
   await using server = await createServer({ config: { "tcp-keepalive": 2 ** 31 - 1 } })
   await using client = await Client.connect(server.port)
   expect(await client.plain("PING")).toBe("PONG")
+})
+
+test("qbuf of a long argument is what has come of it; of a short one all that waits", async () => {
+  await using it = await start()
+  const qbuf = async (name: string) => {
+    const line = String(await it.server.execute("CLIENT", "LIST")).split("\n")
+    return Number(/ qbuf=(\d+) /.exec(line.find(text => text.includes(` name=${name} `)) ?? "")?.[1])
+  }
+  await using long = await it.named("long")
+  long.send(`*2\r\n$3\r\nGET\r\n$300000\r\n${"x".repeat(200_000)}`)
+  await until(async () => (await qbuf("long")) === 200_000, { what: "the bytes to arrive" })
+  await using short = await it.named("short")
+  short.send(`*2\r\n$3\r\nGET\r\n$3000\r\n${"x".repeat(2000)}`)
+  await until(async () => (await qbuf("short")) === 2020, { what: "the bytes to arrive" })
 })
