@@ -152,6 +152,8 @@ export class Server {
       showToMonitors: (client, command, args) => this.observer.monitors.show(client, command, args),
       libraries: standardLibraries,
       memoryBytesMax: () => config.values.luaMemoryLimit,
+      // Not the concurrent way, which leaves the memory of WebAssembly; and with nothing of it on the stack any more.
+      collectGarbage: () => setImmediate(() => Bun.gc(true)),
     })
     this.observer.info.provide("memory", () => this.scripting.info())
     for (const [name, bytes] of Object.entries(this.scripting.memory())) this.observer.memory.others.set(name, bytes)

@@ -51,6 +51,9 @@ export class Functions implements FunctionLibraries {
   constructor(host: ScriptHost) {
     this.host = host
     host.whileIdle = L => this.checkLoadTime(L)
+    host.onGivenUp.push(() => {
+      this.sandbox = undefined
+    })
   }
 
   // ------------------------------------------------------------------ with snapshots and files

@@ -22,6 +22,7 @@ const NUMBER_BYTES = 32
 /** Numbers beyond this many in one call become strings of the interpreter. */
 const NUMBERS_MAX = 256
 const ERROR_BYTE = 45
+const NOTHING = new Uint8Array(0)
 
 export const NO_SCRIPT_RUNS = "redis.call can only be called inside a script invocation"
 
@@ -34,6 +35,10 @@ export class RedisApi {
 
   constructor(host: ScriptHost) {
     this.host = host
+    host.onGivenUp.push(() => {
+      this.areaOf = undefined
+      this.args.bytes = NOTHING
+    })
   }
 
   /** Pushes the table. */

@@ -51,6 +51,9 @@ export class ScriptCache {
 
   constructor(host: ScriptHost) {
     this.host = host
+    host.onGivenUp.push(() => {
+      this.sandbox_ = undefined
+    })
   }
 
   get size(): number {

@@ -72,6 +72,8 @@ export interface ScriptPorts {
   /** Libraries beside those of Lua, by name; each leaves its table on the stack. */
   libraries: (vm: LuaVm) => Readonly<Record<string, (L: number) => void>>
   memoryBytesMax: () => number
+  /** Soon: a large memory is not needed any more. */
+  collectGarbage: () => void
 }
 
 export interface Script {
@@ -127,12 +129,15 @@ export class ScriptHost {
   /** Goes up when the interpreter is given up: what was loaded before is gone. */
   generation = 0
 
+  /** Told when the interpreter is given up: whoever holds a sandbox lets go of it, so that its memory can be collected. */
+  readonly onGivenUp: (() => void)[] = []
+
   private vm_: LuaVm | undefined
   private reader_: ReplyReader | undefined
   private maker_: ReplyMaker | undefined
   private readonly sandboxes = new Set<Sandbox>()
   private run_: Run | undefined
-  private readonly onlyRun = new Run()
+  private onlyRun = new Run()
   private untilCollection = SCRIPTS_PER_COLLECTION
   /** From here on garbage is worth collecting early: half as much again as was in use the last time. */
   private fullBytes = 0
@@ -196,9 +201,13 @@ export class ScriptHost {
 
   private giveUp(): void {
     this.vm_ = undefined
+    this.reader_ = undefined
+    this.maker_ = undefined
     this.fullBytes = 0
     this.sandboxes.clear()
+    this.onlyRun = new Run()
     this.generation++
+    for (const forget of this.onGivenUp) forget()
   }
 
   /** Now and then: a memory that has grown for one large script is not kept for ever. */
@@ -210,7 +219,9 @@ export class ScriptHost {
       vm.api.lua_gc(L, GC_COLLECT, 0)
       used += vm.bytesUsed(L)
     }
-    if (used * WORTH_GIVING_UP < vm.memoryBytes) this.giveUp()
+    if (used * WORTH_GIVING_UP >= vm.memoryBytes) return
+    this.giveUp()
+    this.ports.collectGarbage()
   }
 
   // ------------------------------------------------------------------ running
