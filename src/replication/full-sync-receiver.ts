@@ -18,6 +18,8 @@ import type { LinkPorts, MasterConnection, SnapshotLoad } from "./link-ports.ts"
 import { PayloadReader } from "./payload.ts"
 
 const SLICE_MICROS_MAX = 2000
+/** Timers are no finer. */
+const OWED_MICROS_MIN = 1000
 const FILE_CHUNK_BYTES = 256 * 1024
 /** A load that has this much waiting to be decoded lets the master wait. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024
@@ -57,6 +59,8 @@ export class FullSyncReceiver {
   /** Sources that are to be loaded with the exchange of the data. */
   private readonly functions: Uint8Array[] = []
   private waitingBytes = 0
+  /** Time that is to be waited for keys already loaded (key-load-delay). */
+  private owedMicros = 0
   private scheduled = false
   private isPaused = false
   /** Reads the file when it is loaded from disk. */
@@ -298,7 +302,6 @@ export class FullSyncReceiver {
     engine.refreshTime()
     const until = engine.clock.monotonicMicros() + SLICE_MICROS_MAX
     const { keys } = load
-    const delayMicros = engine.config.values.keyLoadDelay
     let outcome: "more" | "hungry" | "done" = "more"
     try {
       do {
@@ -307,17 +310,18 @@ export class FullSyncReceiver {
         this.waitingBytes = 0
         if (this.way !== "disk") break
         this.readFile()
-      } while (outcome !== "done" && engine.clock.monotonicMicros() < until && (delayMicros <= 0 || load.keys === keys))
+      } while (outcome !== "done" && engine.clock.monotonicMicros() < until)
     } catch (error) {
       this.loadFailed(error)
       return
     }
     this.watchWaiting()
+    this.owedMicros += Math.max(0, engine.config.values.keyLoadDelay) * (load.keys - keys)
     if (outcome === "done") this.loaded(load)
-    else if (outcome === "more" || this.way === "disk") {
-      if (delayMicros > 0) this.later((delayMicros * (load.keys - keys)) / 1000)
-      else this.schedule()
-    }
+    else if (this.owedMicros >= OWED_MICROS_MIN) {
+      this.later(this.owedMicros / 1000)
+      this.owedMicros = 0
+    } else if (outcome === "more" || this.way === "disk") this.schedule()
   }
 
   private later(ms: number): void {
