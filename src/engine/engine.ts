@@ -215,6 +215,11 @@ export class Engine {
     this.requestTick()
   }
 
+  /** Ends the tick now if there is anything in it: before work that clients should not wait for. */
+  endTickIfDue(): void {
+    if (this.tickRequested) this.endTick()
+  }
+
   /** Persists, propagates, replies. */
   endTick(): void {
     this.tickRequested = false

@@ -16,10 +16,11 @@
  * the requests of clients, and each piece of bytes it makes is given to the consumer. The heap is thawed when the last
  * byte is encoded, not when it has been written.
  *
- * Pace. While nobody asks for anything, slice follows slice. As soon as commands come, a slice is followed by a
- * break, in which it shows how many come: with a few a millisecond the next slice follows, with many there is a break of
- * BREAK_MICROS_MIN, and the next slice is as long as leaves clients BUSY_SHARE of the time. A break is needed to tell the
- * two apart: a client that waits for each reply sends no more than one command per slice, however much it would like to.
+ * Pace. Now and then there is a break of BREAK_MICROS, in which it shows how many commands come by themselves. If they are
+ * few, slice follows slice for RUN_MICROS, then comes the next break, or at once should a burst of commands come. If they are many,
+ * there is a break after each slice, and the slice is as long as leaves clients BUSY_SHARE of the time. (Shorter looks would
+ * mislead: a client that waits for each reply sends one command per slice, however much it would like to; and
+ * clients that pipeline are quiet for a millisecond between two bursts.)
  *
  * Back pressure: no slice is run while `consumer.isFull`; the consumer calls `resume` when it has room again. `finish` runs the rest
  * at once and does not ask for room.
@@ -107,13 +108,15 @@ export interface SnapshotFiles {
 
 /** Share of the time that busy clients keep. */
 const BUSY_SHARE = 0.88
-/** One stretch of encoding: while clients are busy, and while they are not. */
-const SLICE_MICROS_MAX = 1000
+/** One stretch of encoding: while clients are not busy, and at most while they are. */
 const SLICE_MICROS = 700
-/** Between two slices while clients are busy. */
-const BREAK_MICROS_MIN = 4000
-/** Commands per millisecond from which clients count as busy. */
+const SLICE_MICROS_MAX = 1000
+const BREAK_MICROS = 4000
+/** How long slice may follow slice. */
+const RUN_MICROS = 15_000
+/** Commands per millisecond of a break from which clients count as busy, and between two slices from which a burst does. */
 const BUSY_COMMANDS_PER_MS = 3
+const BURST_COMMANDS = 16
 
 export class Snapshots {
   running: Snapshot | undefined
@@ -231,8 +234,10 @@ export class Snapshot {
   private over = false
   /** A slice is on its way, by timer or at once. */
   private scheduled = false
-  /** When the last slice ended, and how many commands had been run by then. */
-  private sliceEndedAt: number
+  /** Between slices for clients alone; otherwise slice follows slice. */
+  private inBreak = false
+  /** When the break, or the run of slices, began; and how many commands had been run when the last slice ended. */
+  private phaseBeganAt: number
   private commandsBefore: number
   private waitedMs = 0
   private delayedUntil = 0
@@ -253,7 +258,7 @@ export class Snapshot {
     this.keyCount = data.keyCount
     this.startedAt = data.now
     this.heldBefore = this.engine.keyspace.heap.heldBytes
-    this.sliceEndedAt = this.engine.clock.monotonicMicros()
+    this.phaseBeganAt = this.engine.clock.monotonicMicros()
     this.commandsBefore = this.engine.commandsProcessed
     this.steps = encoder(data, this.progress)
   }
@@ -310,8 +315,11 @@ export class Snapshot {
       return
     }
     this.waitedMs = 0
+    // Replies that are ready leave before the slice, so that clients work on them meanwhile.
+    this.engine.endTickIfDue()
+    if (this.over) return
     const { keys } = this.progress
-    const until = now + slice
+    const until = clock.monotonicMicros() + slice
     let after = now
     do {
       this.advance()
@@ -324,7 +332,7 @@ export class Snapshot {
     )
     if (this.over) return
     this.noteCopies()
-    this.sliceEndedAt = after
+    if (this.inBreak) this.phaseBeganAt = after
     this.commandsBefore = this.engine.commandsProcessed
     this.delayedUntil = after + this.delayOf(this.progress.keys - keys)
     this.resume()
@@ -333,12 +341,23 @@ export class Snapshot {
   /** How long a slice may be now, in microseconds; 0 while it is the clients' turn. */
   private sliceAt(now: number): number {
     const commands = Math.abs(this.engine.commandsProcessed - this.commandsBefore)
-    if (commands === 0) return SLICE_MICROS
     // A clock that is moved by hand may stand still.
-    const elapsed = Math.max(now - this.sliceEndedAt, this.waitedMs * 1000)
-    if (elapsed >= 1000 && commands * 1000 < elapsed * BUSY_COMMANDS_PER_MS) return SLICE_MICROS
-    if (elapsed < BREAK_MICROS_MIN) return 0
-    return Math.min((elapsed * (1 - BUSY_SHARE)) / BUSY_SHARE, SLICE_MICROS_MAX)
+    const elapsed = Math.max(now - this.phaseBeganAt, this.waitedMs * 1000)
+    if (!this.inBreak) {
+      if (commands < BURST_COMMANDS && elapsed < RUN_MICROS) return SLICE_MICROS
+      this.inBreak = true
+      this.phaseBeganAt = now
+      this.commandsBefore = this.engine.commandsProcessed
+      return 0
+    }
+    if (elapsed < BREAK_MICROS) return 0
+    // There is a break after the next slice, too.
+    if (commands * 1000 >= elapsed * BUSY_COMMANDS_PER_MS) {
+      return Math.min((elapsed * (1 - BUSY_SHARE)) / BUSY_SHARE, SLICE_MICROS_MAX)
+    }
+    this.inBreak = false
+    this.phaseBeganAt = now
+    return SLICE_MICROS
   }
 
   private later(ms: number): void {
