@@ -109,6 +109,11 @@ export class Replica {
     return listeningPort > 0 ? `${this.host}:${listeningPort}` : `client id #${this.client.id}`
   }
 
+  /** When it was last heard of: while it loads a snapshot it sends newlines, and no acknowledgements. */
+  get heardAt(): number {
+    return Math.max(this.ackAt, this.client.seenAt)
+  }
+
   get isStreaming(): boolean {
     return this.state === "online" && !this.startsOnAck
   }

@@ -354,7 +354,7 @@ export class Replicas implements Sink {
   }
 
   lagSeconds(replica: Replica): number {
-    return Math.max(0, Math.floor((this.engine.keyspace.now - replica.ackAt) / 1000))
+    return Math.max(0, Math.floor((this.engine.keyspace.now - replica.heardAt) / 1000))
   }
 
   /** Counts the replicas that keep up, and lets writes be refused when they are too few. */
@@ -394,7 +394,7 @@ export class Replicas implements Sink {
     const isStreamed = replica.state === "wait_end" && this.fullSync.target === "sockets"
     if (replica.state === "wait_start" || (replica.state === "wait_end" && !isStreamed)) {
       if (replica.directBytes === 0) replica.sendText("\n")
-    } else if (replica.state === "online" && !replica.isOld && now - replica.ackAt > timeoutMs) {
+    } else if (replica.state === "online" && !replica.isOld && now - replica.heardAt > timeoutMs) {
       engine.log("warning", `Disconnecting timedout replica (streaming sync): ${replica.name}`)
       this.drop(replica)
     } else if (isStreamed && replica.directBytes > 0 && now - replica.tookAt > timeoutMs) {

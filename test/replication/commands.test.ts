@@ -90,6 +90,21 @@ describe("PSYNC and SYNC", () => {
   })
 })
 
+test("a replica that is loading shows with newlines that it is there", async () => {
+  await using node = await startNode()
+  const socket = await Bun.connect({ hostname: "127.0.0.1", port: node.port, socket: { data: () => {} } })
+  socket.write("SYNC\r\n")
+  const { replicas } = node.replication
+  await until(() => [...replicas.all][0]?.state === "online")
+  const [replica] = replicas.all
+  replica!.ackAt -= 5000
+  replica!.client.seenAt -= 5000
+  expect(replicas.lagSeconds(replica!)).toBeGreaterThanOrEqual(5)
+  socket.write("\n")
+  await until(() => replicas.lagSeconds(replica!) < 5)
+  socket.terminate()
+})
+
 describe("gates", () => {
   test("min-replicas-to-write", async () => {
     await using master = await startNode({ "min-replicas-to-write": "1" })
