@@ -197,7 +197,8 @@ export class ClientLimits {
     // Replicas have a limit of their own, and a master is not to be closed.
     if (client.isReplica || client.isMaster || !this.isBounded(client)) return
     let bytes = clientBytes(client, detailsOf(this.engine, client))
-    const announced = client.parser.midway ? client.parser.needed - client.queryBytes : 0
+    // Once an argument is there but for the end of its line, the client counts with what CLIENT LIST shows.
+    const announced = client.parser.midway ? client.parser.needed - 2 - client.queryBytes : 0
     bytes += Math.max(0, announced, client === this.receiver ? this.receivedBytes : 0)
     this.heldBytes += bytes - (this.held.get(client) ?? 0)
     this.held.set(client, bytes)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { readdirSync } from "node:fs"
+import { describeClient } from "../../src/engine/client-description.ts"
 import { createServer, type EmbeddedServer } from "../../src/index.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
@@ -160,6 +161,17 @@ describe("maxmemory-clients", () => {
     await greedy.closed
     expect(it.find("modest")).toBeDefined()
     expect(await it.info("evicted_clients")).toBe("1")
+    // What is announced and what has come are not counted twice.
+    await using whole = await it.named("whole")
+    whole.send(`*2\r\n$3\r\nGET\r\n$1000\r\n${"x".repeat(1000)}`)
+    await until(() => it.find("whole")!.queryBytes === 1020, { what: "the bytes to arrive" })
+    const held = () => /tot-mem=(\d+)/.exec(describeClient(it.engine, it.find("whole")!))?.[1]
+    await it.server.execute("CLIENT", "KILL", "ID", String(it.find("modest")!.id))
+    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(held()))
+    await it.server.execute("PING")
+    expect(it.find("whole")).toBeDefined()
+    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(Number(held()) - 1))
+    await whole.closed
   })
 
   test("NO-EVICT is respected", async () => {
