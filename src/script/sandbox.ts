@@ -17,7 +17,7 @@
  * The stack of a state's main thread begins with what is often needed, see Slot.
  */
 
-import { GLOBALS, type HostFunction, LuaStatus, LuaType, type LuaVm, REGISTRY, upvalue } from "./lua-vm.ts"
+import { GLOBALS, type HostFunction, LuaStatus, LuaType, type LuaVm, RAISE, REGISTRY, upvalue } from "./lua-vm.ts"
 import type { MathRandom } from "./math-random.ts"
 import { wideFormat, wideToNumber } from "./wide-integers.ts"
 
@@ -43,6 +43,8 @@ export const SLOTS = 14
 
 export const READ_ONLY = "Attempt to modify a readonly table"
 
+/** string.rep of fewer is left to the interpreter. */
+const REPEATED_MIN = 1000
 /** Left of the base library; what is not here a script does not see. */
 const BASE_FUNCTIONS = [
   ...[
@@ -345,6 +347,42 @@ export class Sandbox {
     vm.pop(L)
     vm.pushFunction(L, wideFormat(vm, format))
     vm.setField(L, -2, "format")
+    vm.getField(L, -1, "rep")
+    const rep = vm.cFunctionAt(L, -1)
+    vm.pop(L)
+    vm.pushFunction(L, state => this.repeat(state, rep))
+    vm.setField(L, -2, "rep")
+  }
+
+  /**
+   * string.rep of much, in steps that double: the interpreter's own appends one by one, and nothing could stop it meanwhile.
+   */
+  private repeat(L: number, original: HostFunction): number {
+    const { vm } = this
+    const { api } = vm
+    const count = api.lua_tonumber(L, 2)
+    if (api.lua_type(L, 1) !== LuaType.string || !(count > REPEATED_MIN)) return original(L)
+    const length = api.lua_objlen(L, 1)
+    if (length === 0) {
+      api.lua_settop(L, 1)
+      return 1
+    }
+    const total = length * Math.trunc(count)
+    const at = total < vm.memoryBytesMax ? api.malloc(total) : 0
+    if (at === 0) {
+      vm.pushText(L, "not enough memory")
+      return RAISE
+    }
+    try {
+      vm.stringAt(L, 1)
+      vm.bytes.copyWithin(at, vm.at, vm.end)
+      for (let done = length; done < total; done *= 2)
+        vm.bytes.copyWithin(at + done, at, at + Math.min(done, total - done))
+      api.lua_pushlstring(L, at, total)
+    } finally {
+      api.free(at)
+    }
+    return 1
   }
 
   private pushTable(): void {

@@ -57,9 +57,9 @@ describe.skipIf(!oracleAvailable)("oracle: scripts", () => {
         const command: Command = ["EVAL", script, ...ARGS]
         return NEWER.some(pattern => pattern.test(script)) ? loosely({ ignore: true }, ...command) : command
       })
-      await compareCommands(both.ours, both.theirs, commands)
+      await compareCommands(both.ours, both.theirs, commands, { block: 25 })
       await compareKeyspaces(both.ours, both.theirs)
-    })
+    }, 60_000)
   }
 
   test("EVALSHA, EVAL_RO, EVALSHA_RO, SCRIPT", async () => {

@@ -134,6 +134,8 @@ describe("scripts in a server", () => {
       "local s = 'x' while true do s = s .. s end",
       "local t = {} while true do t[#t + 1] = {} end",
       "return redis.call('set', 'k', string.rep('x', 1e9))",
+      "return string.rep('x', 1e30)",
+      "return string.rep('xyz', 1/0)",
       "return ('x'):rep(3e7):gsub('x', 'yy')",
     ]) {
       expect(errorOf(await server.execute("EVAL", code, 0))).toContain("not enough memory")
@@ -174,6 +176,7 @@ describe("scripts in a server", () => {
       "coroutine.wrap(function() coroutine.wrap(function() error('x') end)() end)()",
       "local function f() return coroutine.wrap(f)() end return f()",
       "return redis.call(unpack({}, 1, 8000))",
+      "return (''):rep(1e15)",
       "return unpack({}, 1, 1e7)",
       "return string.format(('%s'):rep(1000), unpack({}, 1, 1000))",
       "error(setmetatable({}, {__tostring = error, __index = error}))",
