@@ -16,16 +16,19 @@
  */
 
 import { copyBytes, uncleared } from "../bytes/compare.ts"
+import { Flag } from "../command/registry.ts"
 import { type Client, ClientCondition } from "../engine/client.ts"
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import { TICK_OUTPUT_BYTES_MAX } from "../engine/output.ts"
 import { READ_AHEAD_MAX, RequestBatch } from "../engine/read-ahead.ts"
+import type { Arguments } from "../resp/arguments.ts"
 import { Empty, Invalid, type ParseResult, Ready } from "../resp/request-parser.ts"
 
 const TURN_MICROS_MAX = 2000
 /** More than this waiting, and the master is not read from. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024
 const ERROR_BYTE = 45
+const WARNING_PAUSE_MS = 10_000
 const ERROR_TEXT_BYTES_MAX = 256
 const GROW_BYTES_MIN = 128 * 1024
 /** A buffer this large is let go of when little is in it. */
@@ -43,6 +46,8 @@ export interface ApplierOptions {
   onCorrupt: (reason: string) => void
   /** A command of the master's was answered with an error. */
   onError: (text: string, command: string) => void
+  /** The server cannot go on. */
+  onPanic: (message: string) => void
 }
 
 export class StreamApplier {
@@ -59,6 +64,7 @@ export class StreamApplier {
   private running = false
   private waitsForTurn = false
   private isPaused = false
+  private warnedAt = 0
   private stopped = false
 
   constructor(options: ApplierOptions) {
@@ -153,6 +159,7 @@ export class StreamApplier {
         this.corrupt("WARNING: Receiving inline protocol from master, master stream corruption?")
         return
       }
+      if ((engine.conditions & EngineCondition.DiskError) !== 0 && !this.mayLoseWrite(args)) return
       const at = output.writer.at
       engine.execute(client, args)
       if (output.writer.at > at && output.writer.bytes[at] === ERROR_BYTE && output.isOwn(at)) this.reportError(at)
@@ -165,6 +172,27 @@ export class StreamApplier {
       this.applied(args.frameEnd)
     }
     this.account()
+  }
+
+  /**
+   * The append-only file, or the snapshot file, cannot be written. Writes cannot be refused, so either the server ends before
+   * more is lost, or it goes on without a word of them on disk (replica-ignore-disk-write-errors).
+   */
+  private mayLoseWrite(args: Arguments): boolean {
+    const { engine } = this
+    const command = engine.registry.lookup(args.bytes, args.start(0), args.end(0))
+    if (command === undefined || (command.flagBits & Flag.Write) === 0) return true
+    if (!engine.config.values.replicaIgnoreDiskWriteErrors) {
+      this.stopped = true
+      this.options.onPanic("Replica was unable to write command to disk.")
+      return false
+    }
+    const { now } = engine.keyspace
+    if (now - this.warnedAt >= WARNING_PAUSE_MS) {
+      this.warnedAt = now
+      engine.log("warning", "Replica is applying a command it is unable to write to disk.")
+    }
+    return true
   }
 
   /** Notes that everything before the request that is next has had its effect. */

@@ -7,7 +7,7 @@
  * From the moment of the freeze on, each replica's reader holds the stream that it gets afterwards.
  */
 
-import { closeSync, fstatSync, openSync, readSync } from "node:fs"
+import { closeSync, fstatSync, openSync, readSync, unlink } from "node:fs"
 import { uncleared } from "../bytes/compare.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Snapshot, SnapshotConsumer, SnapshotEncoder } from "../engine/snapshots.ts"
@@ -24,6 +24,8 @@ export interface FullSyncOptions {
   /** All replicas, in the order in which they came. */
   replicas: ReadonlySet<Replica>
   newMark: () => string
+  /** Nothing on disk would survive a restart. */
+  persistsNothing: () => boolean
   /** A replica has its data. */
   onOnline: (replica: Replica) => void
   drop: (replica: Replica) => void
@@ -234,6 +236,15 @@ export class FullSync {
     return false
   }
 
+  /** Where nothing else is kept on disk, neither is the file of a sync once it has served. */
+  private removeFile(path: string): void {
+    const { engine, options } = this
+    if (!engine.config.values.rdbDelSyncFiles || !options.persistsNothing()) return
+    for (const { state } of options.replicas) if (state !== "online") return
+    engine.log("notice", "Removing the RDB file used to feed replicas in a persistence-less instance")
+    unlink(path, () => {})
+  }
+
   /** Sends the file in pieces, as the replica takes them. */
   private sendFile(replica: Replica, path: string): void {
     let fd: number
@@ -269,6 +280,7 @@ export class FullSync {
       if (at < size || replica.directBytes > 0) return
       finish()
       this.options.onOnline(replica)
+      this.removeFile(path)
     }
     replica.sendText(`$${size}\r\n`)
   }

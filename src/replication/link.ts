@@ -395,6 +395,7 @@ export class MasterLink {
         setImmediate(() => engine.clients.terminate(client))
       },
       onError: (text, command) => this.reportError(text, command),
+      onPanic: options.onPanic,
     })
     this.downSince = 0
     this.heardAt = engine.clock.wall()

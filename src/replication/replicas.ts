@@ -23,6 +23,7 @@ export interface ReplicasOptions {
   /** True while nothing but data may enter the stream: a failover waits for a replica to have it all. */
   holdsStill: () => boolean
   newMark: () => string
+  persistsNothing: () => boolean
 }
 
 export class Replicas implements Sink {

@@ -56,6 +56,7 @@ export class Replication {
       isMaster: () => this.isMaster,
       holdsStill: () => this.failover.holdsStill,
       newMark: ports.newId,
+      persistsNothing: ports.persistsNothing,
     })
     this.link = new MasterLink({
       engine,

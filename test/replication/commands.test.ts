@@ -1,5 +1,7 @@
 /** What replication's commands answer, the gates it puts up, and what it tells of itself. */
 import { describe, expect, test } from "bun:test"
+import { existsSync, readdirSync } from "node:fs"
+import { EngineCondition } from "../../src/engine/engine.ts"
 import { type Clock, systemClock } from "../../src/keyspace/clock.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
@@ -246,6 +248,25 @@ test("a replica restarts from its snapshot and goes on", async () => {
   await using again = await startNode({ dir: replica.dir.path, replicaof: `127.0.0.1 ${master.port}` })
   await expectEqualData(master, again)
   expect((await master.info("stats")).sync_partial_ok).toBe("1")
+})
+
+test("a disk that fails does not keep the master's writes out", async () => {
+  await using master = await startNode()
+  await using replica = await startFollowing(master, { "replica-ignore-disk-write-errors": "yes" })
+  const { engine } = replica.replication
+  engine.setCondition(EngineCondition.DiskError, true)
+  engine.diskError = "MISCONF Errors writing to the AOF file: Input/output error"
+  await master.call("SET", "k", "v")
+  await expectEqualData(master, replica)
+  expect(replica.logged("Replica is applying a command it is unable to write to disk.")).toBe(true)
+})
+
+test("files of a sync are removed where nothing else is kept", async () => {
+  const config = { "repl-diskless-sync": "no", "rdb-del-sync-files": "yes" }
+  await using master = await startNode(config)
+  await using replica = await startFollowing(master, config)
+  await until(() => !existsSync(master.dir.join("dump.rdb")) && !existsSync(replica.dir.join("dump.rdb")))
+  expect(readdirSync(replica.dir.path)).toEqual([])
 })
 
 test("limits on clients are not for the master", async () => {
