@@ -11,6 +11,8 @@ import { tlsOptions } from "./tls.ts"
 
 type Socket = Bun.Socket<undefined>
 
+const WRONG_NAME = "ERR_TLS_CERT_ALTNAME_INVALID"
+
 class Outgoing implements MasterConnection {
   remoteAddress: string
   localAddress = "?:0"
@@ -77,7 +79,7 @@ class Outgoing implements MasterConnection {
   }
 }
 
-/** What connections of our own use of TLS: nothing unless the configuration `asks` for it. The host's name is not looked at. */
+/** What connections of our own use of TLS: nothing unless the configuration `asks` for it. See `isTrusted`. */
 export function outgoingTls(values: ConfigValues, asks: boolean): Bun.TLSOptions | Refusal | undefined {
   if (!asks) return undefined
   const isOther = values.tlsClientCertFile !== "" && values.tlsClientKeyFile !== ""
@@ -92,6 +94,14 @@ export function outgoingTls(values: ConfigValues, asks: boolean): Bun.TLSOptions
       : values,
   )
   return options instanceof Refusal ? options : { ...options, rejectUnauthorized: false }
+}
+
+/**
+ * Whether the other side showed a certificate of our authority. For whom it was made is not looked at, as in Redis: the
+ * runtime does, but only when it found nothing else amiss.
+ */
+export function isTrusted(socket: Socket, succeeded: boolean, error: Error | null): boolean {
+  return (succeeded && socket.authorized) || (error as NodeJS.ErrnoException | null)?.code === WRONG_NAME
 }
 
 /** Connects; the handlers are called later, never from within. */
@@ -127,10 +137,10 @@ export function connectToMaster(
     },
     handshake: (socket, succeeded, error) => {
       if (tls === undefined) return
-      if (succeeded && socket.authorized) begun(socket)
+      if (isTrusted(socket, succeeded, error)) begun(socket)
       else {
-        socket.terminate()
         ended(error?.message ?? "handshake failed")
+        socket.terminate()
       }
     },
     data: (_socket, chunk) => {

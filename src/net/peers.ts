@@ -15,7 +15,7 @@ import { Refusal } from "../config/refusal.ts"
 import type { Engine } from "../engine/engine.ts"
 import { CommandWriter } from "../resp/command-writer.ts"
 import { decodeReply, ReplyDecoder } from "../resp/reply-decoder.ts"
-import { outgoingTls } from "./connector.ts"
+import { isTrusted, outgoingTls } from "./connector.ts"
 
 const KEPT_MAX = 64
 const KEPT_MS = 10_000
@@ -152,9 +152,9 @@ export class PeerLines implements Peers {
       open: socket => {
         if (tls === undefined) begun(socket)
       },
-      handshake: (socket, succeeded) => {
+      handshake: (socket, succeeded, error) => {
         if (tls === undefined) return
-        if (succeeded && socket.authorized) begun(socket)
+        if (isTrusted(socket, succeeded, error)) begun(socket)
         else {
           socket.terminate()
           failed()

@@ -6,7 +6,7 @@ export const opensslAvailable = Bun.which("openssl") !== null
 
 export const KEY_PASS = "open sesame"
 
-/** Makes in `dir`: ca.crt; server, client, renewed (.crt and .key); locked.key (server.key, encrypted); stranger.crt/.key. */
+/** Makes in `dir`: ca.crt; server, client, renewed, nameless (.crt and .key); locked.key (server.key, encrypted); stranger.crt/.key. */
 export function makeCertificates(dir: string): (name: string) => string {
   const path = (name: string) => join(dir, name)
   const openssl = (...args: string[]) => {
@@ -19,10 +19,11 @@ export function makeCertificates(dir: string): (name: string) => string {
   selfSigned("ca", "/CN=Authority")
   selfSigned("stranger", "/CN=Stranger")
   writeFileSync(path("names.cnf"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-  for (const name of ["server", "client", "renewed"]) {
+  for (const name of ["server", "client", "renewed", "nameless"]) {
     openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`)
     const sign = ["x509", "-req", "-in", `${name}.csr`, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
-    openssl(...sign, "-extfile", "names.cnf", "-out", `${name}.crt`, "-days", "30")
+    const names = name === "nameless" ? [] : ["-extfile", "names.cnf"]
+    openssl(...sign, ...names, "-out", `${name}.crt`, "-days", "30")
   }
   openssl("ec", "-aes256", "-in", "server.key", "-out", "locked.key", "-passout", `pass:${KEY_PASS}`)
   return path
