@@ -39,6 +39,8 @@ export class Caller {
   ) => void = () => {}
   /** Where replies go: the output, or a script that reads them itself. */
   writer: ReplyWriter
+  /** The command that was run last has been put aside, and goes on later: whoever has run it, as one of several, waits. */
+  putAside = false
   /** The running command has counted the error it replies with. */
   errorCounted = false
 

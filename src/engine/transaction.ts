@@ -41,8 +41,18 @@ export class Transaction implements Watcher {
   readonly watched = new Set<WatchedKey>()
 }
 
+/** An EXEC under way. */
+interface Execution {
+  readonly queue: readonly QueuedCommand[]
+  next: number
+  /** What the client was before. */
+  readonly denyBlocking: boolean
+}
+
 export class Transactions {
   readonly watches: WatchedKeys
+  /** The EXEC that waits for a script of its own. */
+  held: Execution | undefined
   private readonly engine: Engine
 
   constructor(engine: Engine) {
@@ -113,9 +123,24 @@ export class Transactions {
     const { denyBlocking } = client
     client.denyBlocking = true
     reply.array(transaction.queue.length)
-    for (const { command, args } of transaction.queue) this.run(client, command, args)
-    client.denyBlocking = denyBlocking
+    this.proceed(client, { queue: transaction.queue, next: 0, denyBlocking })
+  }
+
+  /** Runs what is left of an EXEC; false when a script was put aside on the way, and this must be called again after it. */
+  proceed(client: Client, execution: Execution): boolean {
+    const { caller } = this.engine
+    const { queue } = execution
+    while (execution.next < queue.length) {
+      const { command, args } = queue[execution.next++]!
+      this.run(client, command, args)
+      if (!caller.putAside) continue
+      caller.putAside = false
+      this.held = execution
+      return false
+    }
+    client.denyBlocking = execution.denyBlocking
     this.discard(client)
+    return true
   }
 
   private run(client: Client, command: RegisteredCommand, args: Arguments): void {

@@ -11,8 +11,8 @@
  * rights of its caller; replies are read from a writer of their own. Effects reach the append-only file and the replicas as
  * one unit, also of a script that was put aside: what it did so far is held back meanwhile.
  *
- * A script is put aside only when its command is the outermost and came from a socket. Inside EXEC and in replay, the rest of
- * the command waits on the stack, so there it runs to its end.
+ * A script is put aside only when its command came from a socket, by itself or in an EXEC, which then waits as well and goes on
+ * with the next command after it. In replay it runs to its end.
  *
  * The interpreter is made for the first script. When an exception has left it in an unknown state, it is given up and the
  * next script gets a new one: scripts and libraries are kept as source, and loaded again when needed (`generation` tells).
@@ -108,6 +108,8 @@ class Run {
   /** Put aside now. */
   isAside = false
   held: Withdrawn | undefined
+  /** The EXEC it is part of. */
+  outer: { command: RegisteredCommand; args: Arguments } | undefined
   /** Of the keyspace, frozen for the script. */
   now = 0
   /** Monotonic, as of the first look at the clock; -1 before it. Short scripts never look. */
@@ -265,6 +267,7 @@ export class ScriptHost {
     run.isAside = false
     run.now = engine.keyspace.now
     run.startedMicros = -1
+    run.outer = undefined
     this.run_ = run
     client.db = call.db
     client.protocol = 2
@@ -377,9 +380,44 @@ export class ScriptHost {
     if (error === undefined) this.finish(run, status, output.writer)
     else this.breakDown(run, error, output.writer)
     engine.caller.errorCounted = false
-    engine.caller.leave()
-    engine.setCondition(EngineCondition.BusyScript, false)
     engine.caller.accountAside(caller, run.command, run.args, this.usecOf(run))
+    engine.caller.leave()
+    const { outer, now } = run
+    if (outer === undefined) this.resume(caller, before)
+    else {
+      const held = engine.propagator.withdraw()
+      engine.caller.leave()
+      output.open(before)
+      // The interpreter is still on the stack here.
+      queueMicrotask(() => this.resumeTransaction(caller, outer, held, now))
+    }
+  }
+
+  /** What is left of an EXEC is run. */
+  private resumeTransaction(caller: Client, outer: NonNullable<Run["outer"]>, held: Withdrawn, now: number): void {
+    const { engine } = this
+    const { output, transactions } = engine
+    const startedMicros = engine.clock.monotonicMicros()
+    const before = output.open((caller.conditions & ClientCondition.Silent) !== 0 ? undefined : caller)
+    engine.keyspace.setTime(now)
+    engine.caller.enter(caller, outer.command, outer.args)
+    engine.propagator.restore(held)
+    const isOver = transactions.proceed(caller, transactions.held!)
+    engine.caller.leave()
+    if (isOver) {
+      engine.caller.accountAside(caller, outer.command, outer.args, engine.clock.monotonicMicros() - startedMicros)
+      this.resume(caller, before)
+    } else {
+      outer.command.calls++
+      output.open(before)
+    }
+  }
+
+  /** The command is over: others have their turn again, and so has its client. */
+  private resume(caller: Client, before: Client | undefined): void {
+    const { engine } = this
+    const { output } = engine
+    engine.setCondition(EngineCondition.BusyScript, false)
     caller.unblock()
     engine.refreshTime()
     engine.settle()
@@ -519,7 +557,9 @@ export class ScriptHost {
     if (threshold === 0 || !run.sandbox.vm.canSuspend) return false
     if (!run.wasAside && this.usecOf(run) < threshold * 1000) return false
     if (run.ticksUntilRetry-- > 0) return false
-    return engine.caller.nesting === 1 && run.caller.transport !== undefined && !run.caller.isObeyed
+    const { nesting, outermost } = engine.caller
+    if (nesting !== 1 && (nesting !== 2 || outermost!.command.fullName !== "exec")) return false
+    return run.caller.transport !== undefined && !run.caller.isObeyed
   }
 
   private beginSlow(run: Run): void {
@@ -544,6 +584,12 @@ export class ScriptHost {
     run.wasAside = true
     run.args = run.args.clone()
     run.held = engine.propagator.withdraw()
+    if (engine.caller.nesting === 2) {
+      const outer = engine.caller.outermost!
+      run.outer = { command: outer.command, args: outer.args.clone() }
+      outer.command.calls--
+      engine.caller.putAside = true
+    }
     caller.blocked = true
     caller.suspended = true
     command.calls--
@@ -556,6 +602,7 @@ export class ScriptHost {
     run.isAside = true
     run.held = this.engine.propagator.withdraw()
     this.engine.caller.leave()
+    if (run.outer !== undefined) this.engine.caller.leave()
     this.proceedSoon(run)
   }
 
@@ -568,6 +615,7 @@ export class ScriptHost {
     const { engine } = this
     run.isAside = false
     engine.keyspace.setTime(run.now)
+    if (run.outer !== undefined) engine.caller.enter(run.caller, run.outer.command, run.outer.args)
     engine.caller.enter(run.caller, run.command, run.args)
     engine.propagator.restore(run.held!)
     run.held = undefined

@@ -6,6 +6,8 @@ import { until } from "../support/condition.ts"
 import { startBundis } from "../support/process.ts"
 import { TempDir } from "../support/temp-dir.ts"
 
+/** Lua that takes a tenth of a second. */
+const WAIT = "local began = os.clock() while os.clock() - began < 0.1 do for i = 1, 1e4 do end end "
 const BUSY = "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 const KILLED = /^ERR Script killed by user with SCRIPT KILL\.\.\. script: [0-9a-f]{40}, on @user_script:1\.$/
 
@@ -115,11 +117,11 @@ describe("slow scripts", () => {
     const code =
       "redis.call('rpush', 'list', 'a') redis.call('set', 'brief', 'x', 'px', 1) " +
       "while redis.call('get', 'n') == '0' do " +
-      "  for i = 1, ARGV[1] do end " +
+      WAIT +
       "  redis.call('incr', 'n') " +
       "end " +
       "redis.call('rpush', 'list', 'b') return {redis.call('llen', 'list'), redis.call('get', 'brief')}"
-    const reply = s.caller.plain("EVAL", code, 0, 2_000_000)
+    const reply = s.caller.plain("EVAL", code, 0)
     await busy(s.other)
     expect(await error(s.other, "SCRIPT", "KILL")).toStartWith(
       "UNKILLABLE Sorry the script already executed write commands",
@@ -154,19 +156,19 @@ describe("slow scripts", () => {
   test("the caller may leave", async () => {
     await using s = await start()
     const leaving = await s.connect()
-    const reply = leaving.plain("EVAL", "local n = 0 for i = 1, 5e6 do n = n + 1 end redis.call('set', 'done', n)", 0)
+    const reply = leaving.plain("EVAL", `${WAIT} redis.call('set', 'done', 'yes')`, 0)
     await busy(s.other)
     leaving.close()
     await reply.catch(() => {})
-    await until(async () => (await s.other.plain("GET", "done")) === "5000000", { timeoutMs: 20_000 })
+    await until(async () => (await s.other.plain("GET", "done")) === "yes", { timeoutMs: 20_000 })
   })
 
   test("the caller's next requests wait; CLIENT REPLY SKIP holds", async () => {
     await using s = await start()
     const frames = s.caller.pipeline([
-      ["EVAL", "for i = 1, 3e6 do end return 'slow'", 0],
+      ["EVAL", `${WAIT} return 'slow'`, 0],
       ["PING"],
-      ["EVAL", "for i = 1, 3e6 do end return redis.call('nosuch')", 0],
+      ["EVAL", `${WAIT} return redis.call('nosuch')`, 0],
       ["PING"],
     ])
     expect((await frames).map(frame => Buffer.from(frame).toString().slice(0, 12))).toEqual([
@@ -182,22 +184,72 @@ describe("slow scripts", () => {
 
   test("a slow script is in the slow log once", async () => {
     await using s = await start({ "slowlog-log-slower-than": 1000 })
-    await s.caller.plain("EVAL", "for i = 1, 3e6 do end", 0)
+    await s.caller.plain("EVAL", WAIT, 0)
     const log = (await s.other.plain("SLOWLOG", "GET")) as unknown[][]
     expect(log.map(entry => (entry[3] as string[])[0])).toEqual(["EVAL"])
     expect(Number(log[0]![2])).toBeGreaterThan(5000)
   })
 
-  test("inside EXEC it runs to its end", async () => {
+  test("inside EXEC, which goes on after it", async () => {
+    await using dir = new TempDir()
+    await using s = await start({ appendonly: "yes", dir: dir.path })
+    const slow = `${WAIT} return redis.call('rpush', 'l', ARGV[1])`
+    const replies = s.caller.pipeline([
+      ["MULTI"],
+      ["RPUSH", "l", "before"],
+      ["EVAL", slow, 0, "first"],
+      ["RPUSH", "l", "between"],
+      ["EVAL", slow, 0, "second"],
+      ["EVAL", `${WAIT} return redis.call('nosuch')`, 0],
+      ["LRANGE", "l", 0, -1],
+      ["EXEC"],
+      ["PING"],
+    ])
+    await busy(s.other)
+    const all = (await replies).map(frame => Buffer.from(frame).toString())
+    expect(all.at(-2)).toMatch(
+      /^\*6\r\n:1\r\n:2\r\n:3\r\n:4\r\n-ERR Unknown Redis command .*\r\n\*4\r\n\$6\r\nbefore\r\n.*\r\nfirst\r\n.*\r\nbetween\r\n.*\r\nsecond\r\n$/s,
+    )
+    expect(all.at(-1)).toBe("+PONG\r\n")
+    const stats = String(await s.other.plain("INFO", "commandstats"))
+    expect(stats).toContain("cmdstat_exec:calls=1,")
+    expect(stats).toContain("cmdstat_eval:calls=3,")
+    expect(stats).toContain("cmdstat_rpush:calls=4,")
+    const written = (await Bun.file(`${dir.path}/appendonlydir/database.aof.1.incr.aof`).text())
+      .split("\r\n")
+      .filter(word => word !== "" && !/^[*$]/.test(word))
+      .join(" ")
+    expect(written).toContain("MULTI")
+    expect(written.match(/MULTI/g)).toHaveLength(1)
+    expect(written).toMatch(/MULTI .*before.*first.*between.*second EXEC$/)
+    await s.caller.plain("SET", "x", "y")
+    expect(await s.other.plain("GET", "x")).toBe("y")
+  })
+
+  test("inside EXEC it can be killed, and its client may leave", async () => {
     await using s = await start()
     await s.caller.plain("MULTI")
-    await s.caller.plain("EVAL", "for i = 1, 3e6 do end return 1", 0)
-    expect(await s.caller.plain("EXEC")).toEqual([1])
+    await s.caller.plain("EVAL", "while true do end", 0)
+    await s.caller.plain("SET", "after", "1")
+    const reply = s.caller.plain("EXEC")
+    await busy(s.other)
+    expect(await s.other.plain("SCRIPT", "KILL")).toBe("OK")
+    const [killed, set] = (await reply) as [{ error: string }, string]
+    expect(killed.error).toMatch(KILLED)
+    expect(set).toBe("OK")
+    const leaving = await s.connect()
+    await leaving.plain("MULTI")
+    await leaving.plain("EVAL", WAIT, 0)
+    await leaving.plain("SET", "left", "1")
+    leaving.plain("EXEC").catch(() => {})
+    await busy(s.other)
+    leaving.close()
+    await until(async () => (await s.other.plain("GET", "left")) === "1")
   })
 
   test("with a threshold of 0 nobody is told anything", async () => {
     await using s = await start({ "busy-reply-threshold": 0 })
-    const reply = s.caller.plain("EVAL", "for i = 1, 3e6 do end return 1", 0)
+    const reply = s.caller.plain("EVAL", `${WAIT} return 1`, 0)
     expect(await s.other.plain("PING")).toBe("PONG")
     expect(await reply).toBe(1)
   })
