@@ -319,8 +319,12 @@ export class Server {
     })
     // The stream beyond the backlog's size is held for replicas that have not got it yet.
     const held = () => replication.history.stream.heldBytes
-    observer.memory.others.set("backlog", () => Math.min(held(), config.values.replBacklogSize))
-    observer.memory.others.set("replica buffers", () => Math.max(0, held() - config.values.replBacklogSize))
+    const beyond = () => {
+      if (replication.replicas.all.size === 0) return 0
+      return Math.max(0, held() - config.values.replBacklogSize)
+    }
+    observer.memory.others.set("backlog", () => held() - beyond())
+    observer.memory.others.set("replica buffers", beyond)
     observer.info.provide("replication", () => replicationInfo(replication))
     observer.info.provide("server", () =>
       replication.farewell.isWaiting ? [["shutdown_in_milliseconds", replication.farewell.remainingMs]] : [],

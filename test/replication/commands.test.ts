@@ -221,6 +221,44 @@ describe("the append-only file and the stream", () => {
     expect(await replica.call("GET", "a")).toBe("b")
   })
 
+  test("the stream counts as buffers of replicas only while there are some", async () => {
+    await using master = await startNode({ "repl-backlog-size": "20000" })
+    await using replica = await startFollowing(master)
+    for (let i = 0; i < 10; i++) await master.call("SET", "k", "x".repeat(5000))
+    await inSync(master, replica)
+    await replica.call("REPLICAOF", "NO", "ONE")
+    await until(() => master.replication.replicas.all.size === 0, { what: "the replica to go" })
+    const memory = await master.info("memory")
+    expect(Number(memory.mem_replication_backlog)).toBeGreaterThan(20_000)
+    expect(memory.mem_clients_slaves).toBe("0")
+  })
+
+  test("a script may choose who gets what", async () => {
+    await using master = await startNode({ appendonly: "yes" })
+    await using replica = await startFollowing(master)
+    const script = `redis.call('SET', 'a', '1')
+      redis.set_repl(redis.REPL_NONE) redis.call('SET', 'b', '2')
+      redis.set_repl(redis.REPL_AOF) redis.call('SELECT', '3') redis.call('SET', 'c', '3')
+      redis.set_repl(redis.REPL_REPLICA) redis.call('SET', 'd', '4') redis.call('PUBLISH', 'channel', 'm')
+      redis.set_repl(redis.REPL_ALL) redis.call('SELECT', '0') redis.call('SET', 'e', '5')`
+    for (let round = 0; round < 3; round++) {
+      await master.client.pipeline([
+        ["SET", "before", "v"],
+        ["EVAL", script, "0"],
+        ["SET", "after", `${round}`],
+      ])
+      await inSync(master, replica)
+      expect(await replica.call("MGET", "a", "b", "e", "after")).toEqual(["1", null, "5", `${round}`])
+      await replica.call("SELECT", "3")
+      expect(await replica.call("MGET", "c", "d")).toEqual([null, "4"])
+      await replica.call("SELECT", "0")
+    }
+    expect(await master.call("DEBUG", "LOADAOF")).toBe("OK")
+    expect(await master.call("MGET", "a", "b", "e", "after")).toEqual(["1", null, "5", "2"])
+    await master.call("SELECT", "3")
+    expect(await master.call("MGET", "c", "d")).toEqual(["3", null])
+  })
+
   test("without replicas the backlog is given up after a while, and with it the history", async () => {
     await using master = await startNode({ "repl-backlog-ttl": "1" })
     const before = master.replication.history.id
