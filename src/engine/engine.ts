@@ -249,22 +249,23 @@ export class Engine {
   }
 
   flushPropagation(): void {
-    const { messages, writer } = this.propagator
+    const { fileOnly, messages, writer } = this.propagator
     for (const sink of this.sinks) {
-      if (messages.length > 0 && !sink.takesMessages) this.writeData(sink)
+      const others = sink.takesMessages ? fileOnly : messages
+      if (others.length > 0) this.writeBetween(sink, others)
       else if (writer.at > 0) sink.write(writer.bytes, 0, writer.at)
       sink.flush()
     }
     if (writer.at > 0) this.propagator.reset()
   }
 
-  /** Hands over what is between the messages. */
-  private writeData(sink: Sink): void {
-    const { messages, writer } = this.propagator
+  /** Hands over what is between the stretches that are for others. */
+  private writeBetween(sink: Sink, others: readonly number[]): void {
+    const { writer } = this.propagator
     let from = 0
-    for (let i = 0; i < messages.length; i += 2) {
-      if (messages[i]! > from) sink.write(writer.bytes, from, messages[i]!)
-      from = messages[i + 1]!
+    for (let i = 0; i < others.length; i += 2) {
+      if (others[i]! > from) sink.write(writer.bytes, from, others[i]!)
+      from = others[i + 1]!
     }
     if (writer.at > from) sink.write(writer.bytes, from, writer.at)
   }

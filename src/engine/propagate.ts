@@ -14,12 +14,16 @@ import { CommandWriter } from "../resp/command-writer.ts"
 /** What a unit had propagated when it was put aside. */
 export interface Withdrawn {
   bytes: Uint8Array
-  /** As `Propagator.messages`, within `bytes`. */
+  /** As `Propagator.messages` and `fileOnly`, within `bytes`. */
   messages: number[]
+  fileOnly: number[]
   commands: number
   selectedBefore: number
   selectedAfter: number
 }
+
+/** Whom a script says that its effects are for. */
+export const Audience = { Nobody: 0, File: 1, Replicas: 2, All: 3 } as const
 
 export class Propagator implements Propagation {
   readonly writer = new CommandWriter(64 * 1024)
@@ -34,6 +38,11 @@ export class Propagator implements Propagation {
   /** Stretches of the buffer that only replicas get: pairs of offsets, in order; and their bytes. */
   readonly messages: number[] = []
   messageBytes = 0
+  /** The same for what only the append-only file gets. */
+  readonly fileOnly: number[] = []
+  fileOnlyBytes = 0
+  private audience: number = Audience.All
+  private audienceAt = 0
 
   private depth = 0
   private unitAt = 0
@@ -52,16 +61,44 @@ export class Propagator implements Propagation {
     }
   }
 
+  /** From here on what is propagated is for some only (see Audience); a script does that, and takes it back when it ends. */
+  setAudience(audience: number): void {
+    this.endStretch()
+    this.audience = audience
+    this.audienceAt = this.writer.at
+    this.muted = audience === Audience.Nobody
+    // The others do not get to see which database is selected.
+    if (audience === Audience.File || audience === Audience.Replicas) this.selected = -1
+  }
+
+  /** What has been propagated since the audience was set was for that audience. */
+  private endStretch(): void {
+    const { audience, audienceAt, writer } = this
+    if (audience !== Audience.File && audience !== Audience.Replicas) return
+    this.audienceAt = writer.at
+    this.selected = -1
+    if (writer.at <= audienceAt) return
+    if (audience === Audience.File) {
+      this.fileOnly.push(audienceAt, writer.at)
+      this.fileOnlyBytes += writer.at - audienceAt
+    } else {
+      this.messages.push(audienceAt, writer.at)
+      this.messageBytes += writer.at - audienceAt
+    }
+  }
+
   /** Takes back what the open unit has propagated so far, because it is put aside. */
   withdraw(): Withdrawn {
+    this.endStretch()
     const { writer, unitAt } = this
-    let ofUnit = this.messages.length
-    while (ofUnit > 0 && this.messages[ofUnit - 2]! >= unitAt) ofUnit -= 2
-    const messages = this.messages.splice(ofUnit).map(at => at - unitAt)
+    const messages = takeFrom(this.messages, unitAt)
+    const fileOnly = takeFrom(this.fileOnly, unitAt)
     this.messageBytes -= lengthOf(messages)
+    this.fileOnlyBytes -= lengthOf(fileOnly)
     const withdrawn = {
       bytes: writer.bytes.slice(unitAt, writer.at),
       messages,
+      fileOnly,
       commands: this.unitCommands,
       selectedBefore: this.unitSelected,
       selectedAfter: this.selected,
@@ -73,13 +110,17 @@ export class Propagator implements Propagation {
   }
 
   /** The unit goes on, just opened anew: it begins with what it had before. */
-  restore({ bytes, messages, commands, selectedBefore, selectedAfter }: Withdrawn): void {
+  restore({ bytes, messages, fileOnly, commands, selectedBefore, selectedAfter }: Withdrawn): void {
+    this.audienceAt = this.writer.at
     if (commands === 0) return
     if (selectedBefore >= 0) this.select(selectedBefore)
     this.unitAt = this.writer.at
     this.writer.raw(bytes, 0, bytes.length)
     for (const at of messages) this.messages.push(this.unitAt + at)
+    for (const at of fileOnly) this.fileOnly.push(this.unitAt + at)
     this.messageBytes += lengthOf(messages)
+    this.fileOnlyBytes += lengthOf(fileOnly)
+    this.audienceAt = this.writer.at
     this.unitCommands = commands
     this.selected = selectedAfter
   }
@@ -105,13 +146,15 @@ export class Propagator implements Propagation {
 
   /** A command that changes no data, as it came: for replicas, and not for the append-only file. */
   message(db: Database, args: Arguments): void {
-    if (!this.hasReplicas || !this.enabled || this.muted) return
+    if (!this.hasReplicas || !this.enabled || this.muted || this.audience === Audience.File) return
     this.select(db.index)
     this.unitCommands++
     const { writer } = this
     const start = writer.at
     writer.begin(args.count)
     for (let i = 0; i < args.count; i++) writer.arg(args.bytes, args.starts[i]!, args.ends[i]!)
+    // Else it is in such a stretch already.
+    if (this.audience !== Audience.All) return
     this.messages.push(start, writer.at)
     this.messageBytes += writer.at - start
   }
@@ -121,6 +164,9 @@ export class Propagator implements Propagation {
     this.writer.reset()
     this.messages.length = 0
     this.messageBytes = 0
+    this.fileOnly.length = 0
+    this.fileOnlyBytes = 0
+    this.audienceAt = 0
   }
 
   effect(db: Database, argumentCount: number): CommandWriter {
@@ -161,9 +207,17 @@ export class Propagator implements Propagation {
     writer.begin(1).word("MULTI")
     const shift = writer.at - this.unitAt
     writer.raw(body, 0, body.length).begin(1).word("EXEC")
-    const { messages } = this
-    for (let i = messages.length - 1; i >= 0 && messages[i]! >= this.unitAt; i--) messages[i]! += shift
+    for (const stretches of [this.messages, this.fileOnly]) {
+      for (let i = stretches.length - 1; i >= 0 && stretches[i]! >= this.unitAt; i--) stretches[i]! += shift
+    }
   }
+}
+
+/** Takes the stretches out that begin at `from` or later, and gives them as seen from there. */
+function takeFrom(stretches: number[], from: number): number[] {
+  let at = stretches.length
+  while (at > 0 && stretches[at - 2]! >= from) at -= 2
+  return stretches.splice(at).map(offset => offset - from)
 }
 
 /** Bytes in stretches given as pairs of offsets. */

@@ -237,8 +237,7 @@ export class RedisApi {
     if ((flags & ~REPLICATION.ALL) !== 0) {
       return this.fail(L, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")
     }
-    // One stream feeds both the file and the replicas.
-    host.engine.propagator.muted = flags === REPLICATION.NONE
+    host.engine.propagator.setAudience(flags)
     return 0
   }
 

@@ -23,7 +23,7 @@ import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import { type Client, ClientCondition } from "../engine/client.ts"
 import { type Engine, EngineCondition } from "../engine/engine.ts"
 import { OUT_OF_MEMORY } from "../engine/memory-limit.ts"
-import type { Withdrawn } from "../engine/propagate.ts"
+import { Audience, type Withdrawn } from "../engine/propagate.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { ReplyWriter } from "../resp/reply-writer.ts"
 import { ScriptFlag } from "./flags.ts"
@@ -509,7 +509,7 @@ export class ScriptHost {
 
   private leave(run: Run): void {
     this.run_ = undefined
-    this.engine.propagator.muted = false
+    this.engine.propagator.setAudience(Audience.All)
     if (run.isSlow) this.engine.busyError = ""
   }
 
