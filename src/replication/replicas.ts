@@ -74,14 +74,20 @@ export class Replicas implements Sink {
 
   /** Where the data ends that was propagated so far, in this tick too. */
   private get dataEnd(): number {
-    const pending = this.options.isMaster() ? this.engine.propagator.writer.at : 0
+    const pending = this.options.isMaster() ? this.pendingBytes : 0
     return pending > 0 && this.history.stream.isOpen ? this.history.stream.offset + pending : this.dataOffset
   }
 
   /** The offset that INFO and ROLE show. */
   get offset(): number {
     const { stream } = this.history
-    return stream.isOpen && this.options.isMaster() ? stream.offset + this.engine.propagator.writer.at : stream.offset
+    return stream.isOpen && this.options.isMaster() ? stream.offset + this.pendingBytes : stream.offset
+  }
+
+  /** What this tick has propagated for replicas so far. */
+  private get pendingBytes(): number {
+    const { fileOnlyBytes, writer } = this.engine.propagator
+    return writer.at - fileOnlyBytes
   }
 
   /** What a client has said about itself. */
