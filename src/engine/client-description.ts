@@ -59,6 +59,11 @@ export function clientBytes(client: Client, details: ClientDetails): number {
   return IDLE_CLIENT_BYTES + client.queryBytes + client.pendingBytes + details.queuedBytes + details.bytes + kept
 }
 
+/** Of the argument that is being received, what has been announced and has not come: the buffer has been made for it. */
+export function announcedBytes({ parser, queryBytes }: Client): number {
+  return parser.midway ? Math.max(0, parser.needed - 2 - queryBytes) : 0
+}
+
 /** @param running the arguments of the command that the client runs right now, if it does */
 export function describeClient(engine: Engine, client: Client, running?: Arguments): string {
   const { keyspace } = engine
@@ -89,7 +94,7 @@ export function describeClient(engine: Engine, client: Client, running?: Argumen
     "obl=0",
     `oll=${client.pending.length}`,
     `omem=${client.pendingBytes}`,
-    `tot-mem=${clientBytes(client, details) + Math.max(0, queryBytes - client.queryBytes)}`,
+    `tot-mem=${clientBytes(client, details) + announcedBytes(client) + Math.max(0, queryBytes - client.queryBytes)}`,
     `events=${client.pending.length > 0 ? "rw" : "r"}`,
     `cmd=${client.lastCommand?.fullName ?? "NULL"}`,
     `user=${client.user}`,

@@ -13,7 +13,7 @@
  */
 
 import type { Client } from "./client.ts"
-import { clientBytes, clientType, describeClient, detailsOf } from "./client-description.ts"
+import { announcedBytes, clientBytes, clientType, describeClient, detailsOf } from "./client-description.ts"
 import type { Engine } from "./engine.ts"
 import type { Cron } from "./tick.ts"
 
@@ -197,9 +197,7 @@ export class ClientLimits {
     // Replicas have a limit of their own, and a master is not to be closed.
     if (client.isReplica || client.isMaster || !this.isBounded(client)) return
     let bytes = clientBytes(client, detailsOf(this.engine, client))
-    // Once an argument is there but for the end of its line, the client counts with what CLIENT LIST shows.
-    const announced = client.parser.midway ? client.parser.needed - 2 - client.queryBytes : 0
-    bytes += Math.max(0, announced, client === this.receiver ? this.receivedBytes : 0)
+    bytes += Math.max(announcedBytes(client), client === this.receiver ? this.receivedBytes : 0)
     this.heldBytes += bytes - (this.held.get(client) ?? 0)
     this.held.set(client, bytes)
   }

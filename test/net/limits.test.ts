@@ -154,8 +154,11 @@ describe("maxmemory-clients", () => {
 
   test("who announces too much is closed before it comes", async () => {
     await using it = await start({ "maxmemory-clients": "1mb" })
+    const held = (name: string) => Number(/tot-mem=(\d+)/.exec(describeClient(it.engine, it.find(name)!))?.[1])
     await using modest = await it.named("modest")
     modest.send("*2\r\n$3\r\nGET\r\n$500000\r\nx")
+    await until(() => it.find("modest")!.queryBytes > 0, { what: "the bytes to arrive" })
+    expect(held("modest")).toBeGreaterThan(500_000)
     await using greedy = await it.named("greedy")
     greedy.send("*2\r\n$3\r\nGET\r\n$2000000\r\nx")
     await greedy.closed
@@ -165,12 +168,11 @@ describe("maxmemory-clients", () => {
     await using whole = await it.named("whole")
     whole.send(`*2\r\n$3\r\nGET\r\n$1000\r\n${"x".repeat(1000)}`)
     await until(() => it.find("whole")!.queryBytes === 1020, { what: "the bytes to arrive" })
-    const held = () => /tot-mem=(\d+)/.exec(describeClient(it.engine, it.find("whole")!))?.[1]
     await it.server.execute("CLIENT", "KILL", "ID", String(it.find("modest")!.id))
-    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(held()))
+    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(held("whole")))
     await it.server.execute("PING")
     expect(it.find("whole")).toBeDefined()
-    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(Number(held()) - 1))
+    await it.server.execute("CONFIG", "SET", "maxmemory-clients", String(held("whole") - 1))
     await whole.closed
   })
 
