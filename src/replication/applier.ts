@@ -61,6 +61,8 @@ export class StreamApplier {
   private end = 0
   /** End of what is applied, in `buffer`. */
   private fed = 0
+  /** End of what `onApplied` knows of, in `buffer`. */
+  private handed = 0
   private running = false
   private waitsForTurn = false
   private isPaused = false
@@ -117,6 +119,7 @@ export class StreamApplier {
     // What the master has not deleted yet is there for the master.
     keyspace.servesExpired = true
     this.account()
+    this.hand()
     let result: ParseResult = Ready
     let turnEnds = 0
     while (result === Ready && !this.stopped && !this.mustWait) {
@@ -128,6 +131,7 @@ export class StreamApplier {
       } while (result === Empty || (result === Ready && count < READ_AHEAD_MAX))
       if (count > 1) batch.touch(this.buffer, count, engine.registry, client.db.keys)
       this.runBatch(count)
+      this.hand()
       keyspace.hasher.forget()
       if (parser.midway && count > 0) {
         // The table of the half-read request is the first of the next batch.
@@ -203,10 +207,15 @@ export class StreamApplier {
   /** Everything up to `end` in the buffer has had its effect, unless a transaction is open. */
   private applied(end: number): void {
     if (end <= this.fed || (this.client.conditions & ClientCondition.InTransaction) !== 0) return
-    const start = this.fed
+    this.offset += end - this.fed
     this.fed = end
-    this.offset += end - start
-    this.options.onApplied(this.buffer, start, end)
+  }
+
+  /** Hands on what has been applied since the last time: once for a batch of commands. */
+  private hand(): void {
+    if (this.fed === this.handed) return
+    this.options.onApplied(this.buffer, this.handed, this.fed)
+    this.handed = this.fed
   }
 
   private yieldTurn(): void {
@@ -268,6 +277,7 @@ export class StreamApplier {
   private rebase(by: number): void {
     const { parser } = this.client
     this.fed -= by
+    this.handed = this.fed
     if (parser.midway) {
       parser.rebase(by, this.batch.tables[0]!)
       this.batch.tables[0]!.bytes = this.buffer
