@@ -100,7 +100,7 @@ export class ReplyMaker {
       const text = this.text(-1)
       const isCounted = this.again(Slot.ignore_error_stats_update) === LuaType.boolean && api.lua_toboolean(L, -1) !== 0
       this.error(text, !isCounted)
-    } else if (this.again(Slot.ok) === LuaType.string) reply.simple(spaced(this.text(-1)))
+    } else if (this.again(Slot.ok) === LuaType.string) this.status()
     else if (this.again(Slot.double) === LuaType.number) reply.double(api.lua_tonumber(L, -1))
     else if (this.again(Slot.big_number) === LuaType.string) this.bigNumber()
     else if (this.again(Slot.verbatim_string) === LuaType.table && this.verbatim()) return true
@@ -133,6 +133,13 @@ export class ReplyMaker {
     this.reply.error(text.replace(/[\r\n]+$/, ""))
     this.errors++
     if (counts) this.countError(text)
+  }
+
+  /** With the text of a status on top. Nearly always it is what a command has replied. */
+  private status(): void {
+    const { vm, L, reply } = this
+    if (vm.api.lua_rawequal(L, -1, Slot.OK) !== 0) reply.ok()
+    else reply.simple(spaced(this.text(-1)))
   }
 
   private bigNumber(): void {

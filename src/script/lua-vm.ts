@@ -88,6 +88,8 @@ export const HOOK_INSTRUCTIONS = 100_000
 const MASK_COUNT = 8
 const MASK_LINE = 4
 const SCRATCH_BYTES = 64 * 1024
+/** Copied byte by byte sooner than by a call. */
+const SHORT_BYTES = 64
 const PAGE_BYTES = 65_536
 const GC_COUNT = 3
 const GC_COUNTB = 4
@@ -363,6 +365,12 @@ export class LuaVm {
       this.api.lua_pushlstring(L, start, length)
       return
     }
+    if (length < SHORT_BYTES && this.scratch !== 0) {
+      const { bytes: memory, scratch } = this
+      for (let i = 0; i < length; i++) memory[scratch + i] = bytes[start + i]!
+      this.api.lua_pushlstring(L, scratch, length)
+      return
+    }
     const at = this.hold(bytes, start, end)
     if (at === 0) {
       this.error(L, "not enough memory")
@@ -403,7 +411,7 @@ export class LuaVm {
     const at = this.room(end - start)
     if (at === 0) return 0
     const memory = this.bytes
-    if (end - start < 64) for (let i = start, to = at; i < end; i++) memory[to++] = bytes[i]!
+    if (end - start < SHORT_BYTES) for (let i = start, to = at; i < end; i++) memory[to++] = bytes[i]!
     else memory.set(bytes.subarray(start, end), at)
     return at
   }

@@ -45,8 +45,6 @@ export class RedisApi {
   push(L: number): void {
     const { vm } = this.host
     const functions: Record<string, HostFunction> = {
-      call: state => this.call(state, true),
-      pcall: state => this.call(state, false),
       log: state => this.log(state),
       sha1hex: state => this.sha1hex(state),
       error_reply: state => this.errorReply(state),
@@ -59,6 +57,13 @@ export class RedisApi {
       debug: () => 0,
     }
     vm.pushLibrary(L, { name: "redis", functions })
+    for (const name of ["call", "pcall"]) {
+      // As the reader of replies wants it.
+      vm.pushText(L, "ok")
+      vm.pushText(L, "OK")
+      vm.pushFunction(L, state => this.call(state, name === "call"), 2)
+      vm.setField(L, -2, name)
+    }
     const version = reportedVersion(this.host.engine)
     const numbers: Record<string, number> = { REDIS_VERSION_NUM: versionNumber(version) }
     for (const [i, level] of LOG_LEVELS.entries()) numbers[`LOG_${level.toUpperCase()}`] = i

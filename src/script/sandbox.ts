@@ -37,9 +37,10 @@ export const Slot = {
   format: 12,
   string: 13,
   ignore_error_stats_update: 14,
+  OK: 15,
 } as const
-/** The first position that is free. */
-export const SLOTS = 14
+/** So many positions are taken. */
+export const SLOTS = 15
 
 export const READ_ONLY = "Attempt to modify a readonly table"
 

@@ -455,6 +455,7 @@ export class ScriptHost {
   relieve(L: number): void {
     const vm = this.vm_
     if (vm === undefined || vm.isBroken || this.run_ !== undefined) return
+    if (!vm.isStarved && vm.memoryBytes < vm.memoryBytesMax / 2) return
     if (!vm.isStarved && vm.bytesUsed(L) < Math.max(this.fullBytes, vm.memoryBytesMax / 2)) return
     vm.isStarved = false
     try {

@@ -10,11 +10,13 @@
 import { latin1 } from "../bytes/compare.ts"
 import { parseDouble } from "../bytes/double.ts"
 import { parseSafeInteger } from "../bytes/int64.ts"
-import type { LuaVm } from "./lua-vm.ts"
+import { type LuaVm, upvalue } from "./lua-vm.ts"
 
 const CR = 13
 const LF = 10
 const MINUS = 45
+const LETTER_O = 79
+const LETTER_K = 75
 const Code = {
   simple: 43,
   error: 45,
@@ -46,7 +48,7 @@ export class ReplyReader {
     this.vm = vm
   }
 
-  /** Pushes the reply at the beginning of `bytes`. */
+  /** Pushes the reply at the beginning of `bytes`, for a host function whose first upvalues are the strings "ok" and "OK". */
   push(L: number, bytes: Uint8Array): void {
     this.bytes = bytes
     this.at = 0
@@ -77,6 +79,13 @@ export class ReplyReader {
       }
       case Code.simple:
         api.lua_createtable(L, 0, 1)
+        if (bytes[from] === LETTER_O && bytes[from + 1] === LETTER_K && bytes[from + 2] === CR) {
+          this.at = from + 4
+          api.lua_pushvalue(L, upvalue(1))
+          api.lua_pushvalue(L, upvalue(2))
+          api.lua_rawset(L, -3)
+          return
+        }
         vm.pushBytes(L, bytes, from, this.line())
         vm.setField(L, -2, "ok")
         return
