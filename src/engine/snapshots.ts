@@ -367,9 +367,10 @@ export class Snapshot {
 
   /** Forgets the delays of keys so far. */
   hurry(): void {
+    this.delayedUntil = 0
     if (this.timer === undefined) return
     clearTimeout(this.timer)
-    this.delayedUntil = 0
+    this.timer = undefined
     this.scheduled = false
     this.resume()
   }
