@@ -5,6 +5,8 @@
  * copied to the client's queue and goes on when the socket drains.
  *
  * Messages make for many short stretches: of a tick with messages, what one client gets is gathered and written at once.
+ * A message is not copied for each client it goes to: its stretch is an empty one in the writer, with the message beside it.
+ * Clients that get the same messages and nothing else, as the subscribers of one channel do, share what was gathered.
  *
  * Invariant: stretches are in the order they were written, so a client's replies and pushes keep their order.
  */
@@ -32,12 +34,18 @@ export class Output {
   private owners: (Client | undefined)[] = []
   private starts: number[] = []
   private ends: number[] = []
+  /** By stretch: the message, of one that is a message. */
+  private messages: (Uint8Array | undefined)[] = []
   private count = 0
   /** Messages were written: a client may own several stretches. */
   private hasMessages = false
   /** By stretch: the next one of the same client. */
   private readonly followers: number[] = []
   private gathered = new Uint8Array(0)
+  /** The stretches that were gathered last. */
+  private gatheredFirst = -1
+  private gatheredLast = -1
+  private messageBytes = 0
   private open_: Client | undefined
   private openAt = 0
 
@@ -47,7 +55,12 @@ export class Output {
   }
 
   get isEmpty(): boolean {
-    return this.writer.at === 0
+    return this.size === 0
+  }
+
+  /** Bytes that wait for the end of the tick. */
+  get size(): number {
+    return this.writer.at + this.messageBytes
   }
 
   /** From here on replies are for `client`. Returns whose they were before, to be reopened. */
@@ -64,12 +77,17 @@ export class Output {
   /** Ends the open stretch. */
   close(): void {
     const client = this.open_
-    if (client !== undefined && this.writer.at > this.openAt) {
-      this.owners[this.count] = client
-      this.starts[this.count] = this.openAt
-      this.ends[this.count++] = this.writer.at
-    }
+    if (client !== undefined && this.writer.at > this.openAt) this.note(client, this.openAt, undefined)
     this.open_ = undefined
+  }
+
+  /** Notes a stretch that ends where the writer is. */
+  private note(client: Client, start: number, message: Uint8Array | undefined): void {
+    const i = this.count++
+    this.owners[i] = client
+    this.starts[i] = start
+    this.ends[i] = this.writer.at
+    this.messages[i] = message
   }
 
   /** Whether what stands at `at` in the writer is for the client being answered now, and not a message to another. */
@@ -95,12 +113,17 @@ export class Output {
     for (const { client, bytes } of this.late.splice(0)) this.push(client, bytes)
   }
 
-  /** Writes complete bytes to a client other than the one being served, keeping the order of things. */
+  /**
+   * Sends complete bytes, which must stay as they are until the tick ends, to a client other than the one being served,
+   * keeping the order of things.
+   */
   push(client: Client, bytes: Uint8Array): void {
-    const before = this.open(client)
+    const before = this.open_
+    this.close()
+    this.note(client, this.writer.at, bytes)
+    this.messageBytes += bytes.length
     this.hasMessages = true
-    this.writer.raw(bytes)
-    if (before !== client) this.open(before)
+    this.open(before)
   }
 
   /** Gives up all that has not been flushed, telling whose it was: they cannot be told that their writes are safe. */
@@ -111,7 +134,14 @@ export class Output {
       this.owners[i] = undefined
       drop(client)
     }
+    this.reset()
+  }
+
+  private reset(): void {
+    if (this.hasMessages) this.messages.fill(undefined, 0, this.count)
     this.count = 0
+    this.messageBytes = 0
+    this.hasMessages = false
     this.writer.reset()
   }
 
@@ -124,11 +154,9 @@ export class Output {
     for (; i < this.count; i++) {
       const client = this.owners[i]!
       this.owners[i] = undefined
-      this.hand(client, this.writer.bytes, this.starts[i]!, this.ends[i]!)
+      this.handStretch(client, i)
     }
-    this.count = 0
-    this.hasMessages = false
-    this.writer.reset()
+    this.reset()
     if (reopen !== undefined) this.open(reopen)
   }
 
@@ -137,7 +165,9 @@ export class Output {
    * meanwhile comes after them.
    */
   private flushGathered(): number {
-    const { count, owners, starts, ends, followers } = this
+    const { count, owners, followers } = this
+    let length = 0
+    this.gatheredFirst = -1
     for (let i = 0; i < count; i++) {
       const client = owners[i]!
       if (client.firstStretch < 0) client.firstStretch = i
@@ -150,26 +180,47 @@ export class Output {
       if (client.firstStretch !== i) continue
       client.firstStretch = -1
       const last = client.lastStretch
-      if (last === i) this.hand(client, this.writer.bytes, starts[i]!, ends[i]!)
+      if (last === i) this.handStretch(client, i)
       else {
-        const length = this.gather(i, last)
+        if (!this.isGathered(i, last)) length = this.gather(i, last)
         this.hand(client, this.gathered, 0, length)
       }
     }
     return count
   }
 
+  /** Whether the stretches from `first` to `last` are messages, and the same as those gathered last. */
+  private isGathered(first: number, last: number): boolean {
+    const { followers, messages } = this
+    let other = this.gatheredFirst
+    if (other < 0) return false
+    for (let i = first; ; i = followers[i]!, other = followers[other]!) {
+      if (messages[i] === undefined || messages[i] !== messages[other]) return false
+      if (i === last || other === this.gatheredLast) return i === last && other === this.gatheredLast
+    }
+  }
+
   /** Copies a client's stretches, from the first to the last, to `gathered`; returns how many bytes that are. */
   private gather(first: number, last: number): number {
-    const { starts, ends, followers } = this
-    const { bytes, at } = this.writer
-    if (this.gathered.length < at) this.gathered = new Uint8Array(Math.max(at, TICK_OUTPUT_BYTES_MAX))
+    const { starts, ends, followers, messages } = this
+    const { bytes } = this.writer
+    if (this.gathered.length < this.size) this.gathered = new Uint8Array(Math.max(this.size, TICK_OUTPUT_BYTES_MAX))
+    const { gathered } = this
     let length = 0
     for (let i = first; ; i = followers[i]!) {
-      copyBytes(bytes, starts[i]!, ends[i]!, this.gathered, length)
-      length += ends[i]! - starts[i]!
-      if (i === last) return length
+      const message = messages[i]
+      if (message === undefined) {
+        copyBytes(bytes, starts[i]!, ends[i]!, gathered, length)
+        length += ends[i]! - starts[i]!
+      } else {
+        copyBytes(message, 0, message.length, gathered, length)
+        length += message.length
+      }
+      if (i === last) break
     }
+    this.gatheredFirst = first
+    this.gatheredLast = last
+    return length
   }
 
   /** Goes on with a client's queue when its socket has room again; true when the queue is empty. */
@@ -192,6 +243,12 @@ export class Output {
     }
     pending.splice(0, sent)
     return pending.length === 0
+  }
+
+  private handStretch(client: Client, i: number): void {
+    const message = this.messages[i]
+    if (message === undefined) this.hand(client, this.writer.bytes, this.starts[i]!, this.ends[i]!)
+    else this.hand(client, message, 0, message.length)
   }
 
   private hand(client: Client, bytes: Uint8Array, start: number, end: number): void {

@@ -186,7 +186,7 @@ export class Connection {
     const { client, engine } = this
     for (let i = 0; i < count; i++) {
       engine.execute(client, batch.tables[i]!)
-      if (engine.output.writer.at > TICK_OUTPUT_BYTES_MAX) engine.endTick()
+      if (engine.output.size > TICK_OUTPUT_BYTES_MAX) engine.endTick()
       if (client.suspended) {
         if (i + 1 < count) client.parser.rewind(batch.starts[i + 1]!)
         return

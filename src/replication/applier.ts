@@ -167,7 +167,7 @@ export class StreamApplier {
       const at = output.writer.at
       engine.execute(client, args)
       if (output.writer.at > at && output.writer.bytes[at] === ERROR_BYTE && output.isOwn(at)) this.reportError(at)
-      if (output.writer.at > TICK_OUTPUT_BYTES_MAX) engine.endTick()
+      if (output.size > TICK_OUTPUT_BYTES_MAX) engine.endTick()
       if (this.stopped) return
       if (client.suspended) {
         if (i + 1 < count) client.parser.rewind(batch.starts[i + 1]!)
