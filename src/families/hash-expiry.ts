@@ -9,6 +9,7 @@ import type { Call } from "../command/context.ts"
 import { invalidExpire, NOT_INTEGER } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { Notify } from "../keyspace/events.ts"
+import { CONDITION_NAMES, Condition, conditionAt, meetsCondition, Outcome } from "./expiry-condition.ts"
 import { hash } from "./hash-store.ts"
 import { tellFieldList } from "./hash-subkeys.ts"
 
@@ -19,16 +20,6 @@ const FIELDS_MISSING = "ERR Mandatory argument FIELDS is missing or not at the r
 const FIELD_COUNT_MISMATCH = "ERR The `numfields` parameter must match the number of arguments"
 const FIELD_COUNT_NOT_POSITIVE = "ERR Number of fields must be a positive integer"
 const FIELD_COUNT_ZERO = "ERR Parameter `numFields` should be greater than 0"
-
-/** What is told of each field. */
-const NO_FIELD = -2
-const NO_EXPIRY = -1
-const CONDITION_NOT_MET = 0
-const DONE = 1
-const DELETED = 2
-
-const Condition = { None: 0, NX: 1, XX: 2, GT: 3, LT: 4 } as const
-const CONDITION_NAMES = ["", "NX", "XX", "GT", "LT"] as const
 
 /** Argument numbers of the fields that the running command has changed. */
 const changedFields: number[] = []
@@ -186,7 +177,7 @@ export function checkFields(call: Call, i: number, badCount = FIELD_COUNT_NOT_PO
 function noFields(call: Call, i: number): void {
   const { args, reply } = call
   reply.array(args.count - i)
-  for (; i < args.count; i++) reply.integer(NO_FIELD)
+  for (; i < args.count; i++) reply.integer(Outcome.Absent)
 }
 
 // ---- setting --------------------------------------------------------------------------------------------------------
@@ -239,31 +230,16 @@ function expireFields(call: Call, unitMs: number, baseMs: number): void {
   propagateExpiry(call, time, condition, changedFields)
 }
 
-function conditionAt(call: Call, i: number): number {
-  const { args } = call
-  if (args.is(i, "nx")) return Condition.NX
-  if (args.is(i, "xx")) return Condition.XX
-  if (args.is(i, "gt")) return Condition.GT
-  return args.is(i, "lt") ? Condition.LT : Condition.None
-}
-
 /** Gives the field that is argument `i` its time, or removes it; what is to be told. */
 function expireField(i: number, time: number, condition: number, isPast: boolean): number {
-  if (!hash.findArgument(i)) return NO_FIELD
-  const old = hash.expiry()
-  if (old === 0) {
-    if (condition === Condition.XX || condition === Condition.GT) return CONDITION_NOT_MET
-  } else {
-    if (condition === Condition.NX) return CONDITION_NOT_MET
-    if (condition === Condition.GT && old >= time) return CONDITION_NOT_MET
-    if (condition === Condition.LT && old <= time) return CONDITION_NOT_MET
-  }
+  if (!hash.findArgument(i)) return Outcome.Absent
+  if (!meetsCondition(condition, hash.expiry(), time)) return Outcome.ConditionNotMet
   if (isPast) {
     hash.remove()
-    return DELETED
+    return Outcome.Deleted
   }
   hash.setExpiry(time)
-  return DONE
+  return Outcome.Done
 }
 
 /** The fields that are these arguments were removed for a time that is over: HDELs, statistics, notifications. */
@@ -307,15 +283,15 @@ function hpersist(call: Call): void {
   changedFields.length = 0
   reply.array(args.count - 4)
   for (let i = 4; i < args.count; i++) {
-    if (!hash.findStored(bytes, starts[i]!, ends[i]!)) reply.integer(NO_FIELD)
+    if (!hash.findStored(bytes, starts[i]!, ends[i]!)) reply.integer(Outcome.Absent)
     else {
       const expiry = hash.expiry()
-      if (expiry === 0) reply.integer(NO_EXPIRY)
-      else if (!hash.isLive(expiry)) reply.integer(NO_FIELD)
+      if (expiry === 0) reply.integer(Outcome.NoExpiry)
+      else if (!hash.isLive(expiry)) reply.integer(Outcome.Absent)
       else {
         hash.setExpiry(0)
         changedFields.push(i)
-        reply.integer(DONE)
+        reply.integer(Outcome.Done)
       }
     }
   }
@@ -355,11 +331,11 @@ function tellTimes(call: Call, unitMs: number, baseMs: number): void {
   const { bytes, starts, ends } = args
   reply.array(args.count - 4)
   for (let i = 4; i < args.count; i++) {
-    if (!hash.findStored(bytes, starts[i]!, ends[i]!)) reply.integer(NO_FIELD)
+    if (!hash.findStored(bytes, starts[i]!, ends[i]!)) reply.integer(Outcome.Absent)
     else {
       const expiry = hash.expiry()
-      if (expiry === 0) reply.integer(NO_EXPIRY)
-      else reply.integer(hash.isLive(expiry) ? Math.ceil((expiry - baseMs) / unitMs) : NO_FIELD)
+      if (expiry === 0) reply.integer(Outcome.NoExpiry)
+      else reply.integer(hash.isLive(expiry) ? Math.ceil((expiry - baseMs) / unitMs) : Outcome.Absent)
     }
   }
 }

@@ -17,6 +17,7 @@ import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
+import { CONDITION_NAMES, Condition, conditionAt, meetsCondition, Outcome } from "./expiry-condition.ts"
 import { expiryTime } from "./hash-expiry.ts"
 import { removeFromSet, setHas, setSize, toTable } from "./set-value.ts"
 import { zset } from "./zset-value.ts"
@@ -31,16 +32,6 @@ const MEMBER_COUNT_MISMATCH = "ERR The `nummembers` parameter must match the num
 const TOO_FEW = "ERR wrong number of arguments"
 const CONDITIONS = "ERR Multiple condition flags specified"
 const COUNT_MAX = 2 ** 31 - 1
-
-/** What is told of each member. */
-const NO_MEMBER = -2
-const NO_EXPIRY = -1
-const CONDITION_NOT_MET = 0
-const DONE = 1
-const DELETED = 2
-
-const Condition = { None: 0, NX: 1, XX: 2, GT: 3, LT: 4 } as const
-const CONDITION_NAMES = ["", "NX", "XX", "GT", "LT"] as const
 
 // ---- the two types --------------------------------------------------------------------------------------------------
 
@@ -249,14 +240,6 @@ function readOptions(call: Call): boolean {
   return false
 }
 
-function conditionAt(call: Call, i: number): number {
-  const { args } = call
-  if (args.is(i, "nx")) return Condition.NX
-  if (args.is(i, "xx")) return Condition.XX
-  if (args.is(i, "gt")) return Condition.GT
-  return args.is(i, "lt") ? Condition.LT : Condition.None
-}
-
 /** Checks that `MEMBERS count member…` begins at argument 2 and fills the rest; false after an error reply. */
 function checkMembers(call: Call): boolean {
   const { args, reply } = call
@@ -276,7 +259,7 @@ function checkMembers(call: Call): boolean {
 /** The same answer for all members, as there is no such key. */
 function noMembers(call: Call): void {
   call.reply.array(memberCount)
-  for (let i = 0; i < memberCount; i++) call.reply.integer(NO_MEMBER)
+  for (let i = 0; i < memberCount; i++) call.reply.integer(Outcome.Absent)
 }
 
 // ---- setting --------------------------------------------------------------------------------------------------------
@@ -295,8 +278,8 @@ function expireMembers(call: Call, value: TimedMembers, unitMs: number, baseMs: 
   reply.array(memberCount)
   let left = value.size
   for (let i = firstMember; i < firstMember + memberCount; i++) {
-    const outcome = left === 0 ? NO_MEMBER : expireMember(value, i, time, isPast)
-    if (outcome === DELETED) left--
+    const outcome = left === 0 ? Outcome.Absent : expireMember(value, i, time, isPast)
+    if (outcome === Outcome.Deleted) left--
     if (outcome > 0) changed.push(i)
     reply.integer(outcome)
   }
@@ -313,21 +296,14 @@ function expireMembers(call: Call, value: TimedMembers, unitMs: number, baseMs: 
 
 /** Gives the member that is argument `i` its time, or removes it; what is to be told. */
 function expireMember(value: TimedMembers, i: number, time: number, isPast: boolean): number {
-  if (!value.find(i)) return NO_MEMBER
-  const old = value.expiry()
-  if (old === 0) {
-    if (condition === Condition.XX || condition === Condition.GT) return CONDITION_NOT_MET
-  } else {
-    if (condition === Condition.NX) return CONDITION_NOT_MET
-    if (condition === Condition.GT && old >= time) return CONDITION_NOT_MET
-    if (condition === Condition.LT && old <= time) return CONDITION_NOT_MET
-  }
+  if (!value.find(i)) return Outcome.Absent
+  if (!meetsCondition(condition, value.expiry(), time)) return Outcome.ConditionNotMet
   if (isPast) {
     value.remove()
-    return DELETED
+    return Outcome.Deleted
   }
   value.setExpiry(time)
-  return DONE
+  return Outcome.Done
 }
 
 /** The changed members were removed for a time that is over. */
@@ -375,12 +351,12 @@ function persistMembers(call: Call, value: TimedMembers): void {
   let persisted = 0
   reply.array(memberCount)
   for (let i = firstMember; i < firstMember + memberCount; i++) {
-    if (!value.find(i)) reply.integer(NO_MEMBER)
-    else if (value.expiry() === 0) reply.integer(NO_EXPIRY)
+    if (!value.find(i)) reply.integer(Outcome.Absent)
+    else if (value.expiry() === 0) reply.integer(Outcome.NoExpiry)
     else {
       value.setExpiry(0)
       persisted++
-      reply.integer(DONE)
+      reply.integer(Outcome.Done)
     }
   }
   if (persisted === 0) return
@@ -400,10 +376,10 @@ function tellTimes(call: Call, value: TimedMembers, unitMs: number, baseMs: numb
   }
   reply.array(memberCount)
   for (let i = firstMember; i < firstMember + memberCount; i++) {
-    if (!value.find(i)) reply.integer(NO_MEMBER)
+    if (!value.find(i)) reply.integer(Outcome.Absent)
     else {
       const expiry = value.expiry()
-      reply.integer(expiry === 0 ? NO_EXPIRY : Math.ceil((expiry - baseMs) / unitMs))
+      reply.integer(expiry === 0 ? Outcome.NoExpiry : Math.ceil((expiry - baseMs) / unitMs))
     }
   }
 }
