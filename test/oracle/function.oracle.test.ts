@@ -1,30 +1,13 @@
 /** Function libraries beside a real Redis: registration, calls, errors, lists, payloads that go back and forth. */
 import { describe, expect, test } from "bun:test"
-import { Client } from "../support/client.ts"
+import { connectBoth } from "../support/both.ts"
 import type { Command } from "../support/command.ts"
 import { compareCommands, type LooseCommand, type LooserTable, loosely } from "../support/compare.ts"
-import { oracleAvailable, sharedOracle } from "../support/oracle.ts"
+import { oracleAvailable } from "../support/oracle.ts"
 import { fuzzCount } from "../support/oracle-family.ts"
 import { Random, runSeed } from "../support/random.ts"
-import { startSubject } from "../support/subject.ts"
 
 const looser: LooserTable = { "FUNCTION LIST": { unordered: true } }
-
-async function pair(resp: 2 | 3) {
-  const oracle = await sharedOracle()
-  const subject = await startSubject()
-  const ours = await Client.connect(subject.port, { resp })
-  const theirs = await Client.connect(oracle.port, { resp })
-  return {
-    ours,
-    theirs,
-    async [Symbol.asyncDispose]() {
-      ours.close()
-      theirs.close()
-      await subject[Symbol.asyncDispose]()
-    },
-  }
-}
 
 const load = (code: string, ...options: string[]): Command => ["FUNCTION", "LOAD", ...options, code]
 
@@ -95,7 +78,7 @@ f('Mixed', function() return 'case' end, {'allow-oom', 'allow-stale', 'no-cluste
 describe.skipIf(!oracleAvailable)("oracle: functions", () => {
   for (const resp of [2, 3] as const) {
     test(`what can be registered, RESP${resp}`, async () => {
-      await using both = await pair(resp)
+      await using both = await connectBoth(resp)
       const commands = [...HEADERS, ...REGISTRATIONS.map(code => `#!lua name=lib\n${code}`)].flatMap(code => [
         load(code),
         ["FUNCTION", "LIST"] as Command,
@@ -106,7 +89,7 @@ describe.skipIf(!oracleAvailable)("oracle: functions", () => {
     })
 
     test(`calls, RESP${resp}`, async () => {
-      await using both = await pair(resp)
+      await using both = await connectBoth(resp)
       const names = [...AROUND.matchAll(/^f\('(\w+)'/gm)].map(match => match[1]!)
       expect(names).toContain("Mixed")
       const commands: Command[] = [["FLUSHALL"], load(AROUND)]
@@ -127,7 +110,7 @@ describe.skipIf(!oracleAvailable)("oracle: functions", () => {
     })
 
     test(`options and their errors, RESP${resp}`, async () => {
-      await using both = await pair(resp)
+      await using both = await connectBoth(resp)
       const one = "#!lua name=one\nredis.register_function('f', function() return 1 end)"
       const texts = [
         ...["STATS", "KILL", "LIST", "LIST WITHCODE", "LIST withcode LIBRARYNAME o*", "LIST LIBRARYNAME", "LIST x"],
@@ -154,7 +137,7 @@ describe.skipIf(!oracleAvailable)("oracle: functions", () => {
   test(
     `${fuzzCount} random changes`,
     async () => {
-      await using both = await pair(2)
+      await using both = await connectBoth(2)
       const random = new Random(runSeed)
       const commands = Array.from({ length: fuzzCount }, () => randomCommand(random))
       await compareCommands(both.ours, both.theirs, commands, { looser, seed: runSeed, block: 50 })
@@ -163,7 +146,7 @@ describe.skipIf(!oracleAvailable)("oracle: functions", () => {
   )
 
   test("payloads go from one to the other", async () => {
-    await using both = await pair(2)
+    await using both = await connectBoth(2)
     const long = `#!lua name=long\n-- ${"words and words ".repeat(5000)}\nredis.register_function('l', function() return 2 end)`
     for (const [from, to] of [
       [both.ours, both.theirs],

@@ -1,12 +1,11 @@
 /** EVAL and its kin beside a real Redis: values, errors with their places, the sandbox, SCRIPT. */
 import { describe, test } from "bun:test"
-import { Client } from "../support/client.ts"
+import { connectBoth } from "../support/both.ts"
 import type { Command } from "../support/command.ts"
 import { compareCommands, compareKeyspaces, type LooserTable, loosely } from "../support/compare.ts"
-import { oracleAvailable, sharedOracle } from "../support/oracle.ts"
+import { oracleAvailable } from "../support/oracle.ts"
 import { fuzzCount } from "../support/oracle-family.ts"
 import { Random, runSeed } from "../support/random.ts"
-import { startSubject } from "../support/subject.ts"
 import { LONGER, ONE_LINERS } from "./script-cases.ts"
 import { ScriptWriter } from "./script-writer.ts"
 
@@ -31,26 +30,10 @@ const CRASHES = [/error\(\{\}\)/]
 /** No big number: what a client makes of it is its own affair. */
 const MALFORMED = [/big_number='1\\r/]
 
-async function pair(resp: 2 | 3) {
-  const oracle = await sharedOracle()
-  const subject = await startSubject()
-  const ours = await Client.connect(subject.port, { resp })
-  const theirs = await Client.connect(oracle.port, { resp })
-  return {
-    ours,
-    theirs,
-    async [Symbol.asyncDispose]() {
-      ours.close()
-      theirs.close()
-      await subject[Symbol.asyncDispose]()
-    },
-  }
-}
-
 describe.skipIf(!oracleAvailable)("oracle: scripts", () => {
   for (const resp of [2, 3] as const) {
     test(`values, errors and the sandbox, RESP${resp}`, async () => {
-      await using both = await pair(resp)
+      await using both = await connectBoth(resp)
       const left = resp === 3 ? [...CRASHES, ...MALFORMED] : CRASHES
       const scripts = [...ONE_LINERS, ...LONGER].filter(script => !left.some(pattern => pattern.test(script)))
       const commands = scripts.map(script => {
@@ -63,7 +46,7 @@ describe.skipIf(!oracleAvailable)("oracle: scripts", () => {
   }
 
   test("EVALSHA, EVAL_RO, EVALSHA_RO, SCRIPT", async () => {
-    await using both = await pair(2)
+    await using both = await connectBoth(2)
     const sha = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db" // of "return 1"
     const upper = sha.toUpperCase()
     const looser: LooserTable = { "SCRIPT HELP": { sameShape: true } }
@@ -145,7 +128,7 @@ describe.skipIf(!oracleAvailable)("oracle: scripts", () => {
     async () => {
       for (let from = 0; from < fuzzCount; from += 500) {
         const seed = (runSeed + from) >>> 0
-        await using both = await pair(from % 1000 === 0 ? 2 : 3)
+        await using both = await connectBoth(from % 1000 === 0 ? 2 : 3)
         const writer = new ScriptWriter(new Random(seed))
         const commands: Command[] = []
         for (let i = 0; i < Math.min(500, fuzzCount - from); i++) commands.push(["EVAL", writer.next(), ...ARGS])
