@@ -7,7 +7,7 @@
  *              ├──time to look again: lookAgain────▶ rerun
  *              ├──deadline: expireDue──────────────▶ timedOut replies ──▶ finish
  *              ├──CLIENT UNBLOCK, unblockAll───────▶ timedOut or an error ──▶ finish
- *              └──disconnected: forget
+ *              └──disconnected: forget (what another server is doing for it, MIGRATE, is waited for all the same)
  *
  * Invariants:
  * 1. A key has a queue in `queues` exactly while somebody waits for it; a queue keeps the order of arrival.
@@ -298,8 +298,15 @@ export class BlockedClients implements Blocking, KeyListener {
   /** Runs those again that wait for something other than keys: an acknowledgement has come. */
   retryKeyless(): void {
     for (const wait of [...this.waits]) {
-      if (wait.places.length === 0 && !wait.client.gone && !wait.client.closing) this.rerun(wait)
+      const { client } = wait
+      if (wait.places.length === 0 && ((!client.gone && !client.closing) || this.outlivesClient(client)))
+        this.rerun(wait)
     }
+  }
+
+  /** Another server is at work on its command: what that has done must be seen to, even if nobody wants to know any more. */
+  private outlivesClient(client: Client): boolean {
+    return this.engine.peers.exchangeOf(client) !== undefined
   }
 
   /** Runs those again whose time to look has come; each at most once. */
@@ -375,7 +382,7 @@ export class BlockedClients implements Blocking, KeyListener {
 
   private forget(client: Client): void {
     const { waiting } = client
-    if (!(waiting instanceof Wait)) return
+    if (!(waiting instanceof Wait) || this.outlivesClient(client)) return
     this.remove(waiting)
     client.unblock()
   }

@@ -7,7 +7,8 @@
  *
  * Connections that are in order after an exchange are kept for ten seconds, for the next one to the same place; a kept one may
  * have been closed by its other end meanwhile, which is why a loss before the first reply leads to a second attempt. The
- * timeout is that of silence: it begins anew whenever bytes go out or come in.
+ * timeout is that of silence: it begins anew whenever bytes go out or come in. A client that goes away meanwhile changes
+ * nothing: its command is run to its end, and answered to nobody.
  */
 
 import type { CallClient, PeerExchange, PeerRequest, Peers } from "../command/context.ts"
@@ -64,7 +65,10 @@ export class PeerLines implements Peers {
 
   constructor(engine: Engine) {
     this.engine = engine
-    engine.clients.onGone.push(client => this.forget(client))
+    // While the command waits, it does so to the end.
+    engine.clients.onGone.push(client => {
+      if (!client.blocked) this.forget(client)
+    })
   }
 
   /** Connections kept for further use. */

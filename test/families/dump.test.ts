@@ -4,6 +4,7 @@ import { createServer, type EmbeddedServer, ManualClock } from "../../src/index.
 import { toPlain } from "../../src/resp/reply-decoder.ts"
 import { makeCertificates, opensslAvailable } from "../support/certificates.ts"
 import { Client } from "../support/client.ts"
+import { until } from "../support/condition.ts"
 import { freePort } from "../support/free-port.ts"
 import { TempDir } from "../support/temp-dir.ts"
 
@@ -319,6 +320,38 @@ describe("MIGRATE", () => {
     sending.close()
   })
 
+  /** Stands between us and the target, and lets nothing through before it is told to. */
+  function standBetween() {
+    const isAsked = Promise.withResolvers<void>()
+    const mayGo = Promise.withResolvers<void>()
+    const listener = Bun.listen<{ upstream: Bun.Socket | undefined }>({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: {
+        open: socket => {
+          socket.data = { upstream: undefined }
+        },
+        data: async (socket, chunk) => {
+          const bytes = Buffer.from(chunk)
+          isAsked.resolve()
+          await mayGo.promise
+          socket.data.upstream ??= await Bun.connect({
+            hostname: "127.0.0.1",
+            port: target.port,
+            socket: { data: (_, answer) => void socket.write(answer) },
+          })
+          socket.data.upstream.write(bytes)
+        },
+      },
+    })
+    return {
+      port: listener.port,
+      isAsked: isAsked.promise,
+      release: () => mayGo.resolve(),
+      [Symbol.dispose]: () => listener.stop(true),
+    }
+  }
+
   test("a key that changes on the way arrives as it was left, one that goes is deleted there too", async () => {
     for (const [write, left] of [
       ["SET k second", "second"],
@@ -326,42 +359,32 @@ describe("MIGRATE", () => {
     ]) {
       await ask("FLUSHALL")
       await run("SET k first")
-      // Stands between the two, and lets nothing through before it is told to.
-      let release = (): void => {}
-      const isAsked = Promise.withResolvers<void>()
-      const mayGo = new Promise<void>(resolve => {
-        release = resolve
-      })
-      const between = Bun.listen<{ upstream: Bun.Socket | undefined }>({
-        hostname: "127.0.0.1",
-        port: 0,
-        socket: {
-          open: socket => {
-            socket.data = { upstream: undefined }
-          },
-          data: async (socket, chunk) => {
-            const bytes = Buffer.from(chunk)
-            isAsked.resolve()
-            await mayGo
-            socket.data.upstream ??= await Bun.connect({
-              hostname: "127.0.0.1",
-              port: target.port,
-              socket: { data: (_, answer) => void socket.write(answer) },
-            })
-            socket.data.upstream.write(bytes)
-          },
-        },
-      })
+      using between = standBetween()
       const moving = migrate("k 0 2000", between.port)
-      await isAsked.promise
+      await between.isAsked
       const bystander = await Client.connect(server.port)
       await bystander.plain(...(write!.split(" ") as [string]))
-      release()
+      between.release()
       expect(await moving).toBe("OK")
       expect(await ask("GET k")).toBe(left)
       expect(await run("EXISTS k")).toBe(0)
       bystander.close()
-      between.stop(true)
     }
+  })
+
+  test("goes on when its client has gone, also over a key that has changed", async () => {
+    await run("MSET a 1 b 2")
+    using between = standBetween()
+    const mover = await Client.connect(server.port)
+    mover.sendCommand("MIGRATE", "127.0.0.1", String(between.port), "", "0", "5000", "KEYS", "a", "b")
+    await between.isAsked
+    mover.close()
+    const { clients, blocking } = server.server.engine
+    await until(() => clients.size === 1, { what: "the end of the client" })
+    await run("SET b 3")
+    between.release()
+    await until(() => blocking.size === 0, { what: "the end of the command" })
+    expect(await run("DBSIZE")).toBe(0)
+    expect(await ask("MGET a b")).toEqual(["1", "3"])
   })
 })
