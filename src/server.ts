@@ -184,7 +184,8 @@ export class Server {
     const endTick = (): void => engine.endTick()
     engine.requestTick = () => setImmediate(endTick)
     keyspace.events.onExpired = (db, key, start, end) => {
-      engine.propagator.beside(db, 2).word("DEL").arg(key, start, end)
+      const word = config.values.lazyfreeLazyExpire ? "UNLINK" : "DEL"
+      engine.propagator.beside(db, 2).word(word).arg(key, start, end)
     }
     keyspace.events.onEvicted = (db, key, start, end) => {
       const word = config.values.lazyfreeLazyEviction ? "UNLINK" : "DEL"

@@ -224,7 +224,7 @@ function getdel(call: Call): void {
   const address = replyValue(call)
   if (address <= 0) return
   call.removeKey(1, address)
-  propagateDeletion(call)
+  propagateDeletion(call, "DEL")
 }
 
 function getex(call: Call): void {
@@ -244,7 +244,7 @@ function getex(call: Call): void {
   reply.bulk(keys.valueBytes, keys.valueStart, keys.valueEnd)
   if (form >= ExpiryForm.UnixSeconds && moment <= call.now && !call.keyspace.expiryPaused) {
     call.removeKey(1, address)
-    propagateDeletion(call)
+    propagateDeletion(call, call.config.values.lazyfreeLazyExpire ? "UNLINK" : "DEL")
   } else if (form !== ExpiryForm.None) {
     keys.setExpiry(address, moment)
     call.changed(1, Notify.Generic, "expire")
@@ -256,9 +256,9 @@ function getex(call: Call): void {
   }
 }
 
-function propagateDeletion(call: Call): void {
+function propagateDeletion(call: Call, word: string): void {
   const { args } = call
-  call.propagation.effect(call.db, 2).word("DEL").arg(args.bytes, args.start(1), args.end(1))
+  call.propagation.effect(call.db, 2).word(word).arg(args.bytes, args.start(1), args.end(1))
 }
 
 // ---------------------------------------------------------------------------------------------------- writing

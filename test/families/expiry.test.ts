@@ -34,8 +34,16 @@ test("relative times are propagated as absolute ones, past ones as deletions", a
 
 test("with lazyfree-lazy-expire the deletion is an UNLINK", async () => {
   await using probe = await Probe.start({ "lazyfree-lazy-expire": "yes" })
-  await probe.run("SET", "k", "v")
+  const set = () => probe.run("SET", "k", "v", "PX", 1000)
+  await set()
   expect(await probe.propagated("EXPIRE k 0")).toEqual(["UNLINK k"])
+  await set()
+  expect(await probe.propagated("GETEX k PXAT 1")).toEqual(["UNLINK k"])
+  await set()
+  expect(await probe.propagated("GETDEL k")).toEqual(["DEL k"])
+  await set()
+  probe.clock.advance(1001)
+  expect(await probe.propagated("GET k")).toEqual(["UNLINK k"])
 })
 
 test("a key lives up to and including its time", async () => {
