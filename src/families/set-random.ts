@@ -124,6 +124,8 @@ function popMany(call: Call): void {
   const size = setSize(keys, address)
   random = call.keyspace.random
   if (count >= size) {
+    // As if SMEMBERS had been asked: this way alone it counts as a lookup.
+    call.keyspace.events.hits++
     reply.set(size)
     cursor.open(keys, address)
     while (cursor.next()) reply.bulk(cursor.bytes, cursor.start, cursor.end)

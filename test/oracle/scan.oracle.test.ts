@@ -3,6 +3,8 @@ import { oracleFamily } from "../support/oracle-family.ts"
 const types = ["STRING", "HASH", "SET", "ZSET", "LIST", "STREAM"]
 
 oracleFamily("scan", {
+  // With TYPE, 7.0 counts every key it looks at; 7.4 does not.
+  lookups: false,
   commands: {
     "SET key value": 6,
     "SET member value": 6,

@@ -107,9 +107,11 @@ oracleFamily("stream, log", { commands: log, words: extra, looser, mayBeSpoilt }
 oracleFamily("stream, deletions", { commands: deletions, words: extra, looser, mayBeSpoilt })
 // XAUTOCLAIM looks for its key here only when the arguments are in order, and claims that find nothing make the consumer.
 const events = { except: ["keymiss", "xgroup-createconsumer", "xgroup-delconsumer"] }
-oracleFamily("stream, groups", { commands: groups, words: extra, looser, mayBeSpoilt, events })
+const lookups = false
+oracleFamily("stream, groups", { commands: groups, words: extra, looser, mayBeSpoilt, events, lookups })
 oracleFamily("stream, groups, small blocks", {
   events,
+  lookups,
   commands: groups,
   words: extra,
   looser,

@@ -39,6 +39,8 @@ export interface OracleFamilyOptions extends GeneratorOptions {
    * not to be compared. All when not told.
    */
   events?: false | { except: readonly string[] }
+  /** Compare keyspace_hits and keyspace_misses after every block of commands. True when not told. */
+  lookups?: boolean
   /** Sent to both at the start of every round, without comparing. */
   prepare?: readonly Command[]
   /** The protocols to compare in; both when not told. */
@@ -179,6 +181,7 @@ class Pair {
       ["FLUSHALL"],
       ...(this.#options.prepare ?? []),
       ["CONFIG", "SET", "notify-keyspace-events", this.#options.events === false ? "" : "EAmn"],
+      ["CONFIG", "RESETSTAT"],
     ]
     const [flushed] = await ours.pipeline(prepare)
     await oracle.pipeline(prepare)
@@ -189,7 +192,8 @@ class Pair {
       const block = commands.slice(from, from + blockLength)
       const difference =
         (await findDifference(ours, oracle, block, options)) ??
-        (this.#options.events === false ? null : await events.difference(block, this.#options.events?.except))
+        (this.#options.events === false ? null : await events.difference(block, this.#options.events?.except)) ??
+        (this.#options.lookups === false ? null : await this.#lookups(ours, oracle, block))
       if (difference === null) continue
       const index = from + difference.index
       return { difference: { ...difference, index }, sequence: commands.slice(0, index + 1) }
@@ -203,6 +207,19 @@ class Pair {
       sequence: [...commands, ...reading.slice(0, inState.index + 1)],
     }
   }
+
+  /** Whether the servers have looked up as many keys, told of the last command of `block`. */
+  async #lookups(ours: Client, oracle: Client, block: readonly (Command | LooseCommand)[]): Promise<Difference | null> {
+    const [counted, expected] = [await lookups(ours), await lookups(oracle)]
+    const index = block.length - 1
+    return counted === expected ? null : { index, command: commandOf(block[index]!), ours: counted, theirs: expected }
+  }
+}
+
+/** How many keys were found and how many not, since the last CONFIG RESETSTAT. */
+async function lookups(client: Client): Promise<string> {
+  const text = String(await client.plain("INFO", "stats"))
+  return [...text.matchAll(/keyspace_(?:hits|misses):\d+/g)].join(" ")
 }
 
 /** One more connection to each server, which hears the keyspace events. */
