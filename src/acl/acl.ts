@@ -141,6 +141,7 @@ export class Acl implements Authenticator {
   private adopt(client: Client, user: User): void {
     const isRestricted = !user.isUnrestricted
     client.user = user.name
+    client.skipsSanitizing = user.skipsSanitizing
     client.setCondition(ClientCondition.Restricted, isRestricted)
     client.mayReadAllKeys = isRestricted ? this.mayReadAllKeys : undefined
   }

@@ -28,6 +28,8 @@ export interface CallClient {
   readonly denyBlocking: boolean
   /** Replays what another server has done (an append-only file, a master): bounds that were applied there are not again. */
   readonly isObeyed?: boolean
+  /** Its user is trusted with values to RESTORE (`skip-sanitize-payload`). */
+  readonly skipsSanitizing?: boolean
   /** Whether its user may read keys of any name with a command, as SORT's patterns need; without it, yes. */
   readonly mayReadAllKeys?: (command: RegisteredCommand) => boolean
 }

@@ -51,6 +51,7 @@ export class Client implements CallClient {
   denyBlocking = false
   /** What it says was accepted before (an append-only file, a master): limits on requests do not bind it. */
   isObeyed = false
+  skipsSanitizing = false
   transport: Transport | undefined
   /** What a command family keeps for the connection until RESET: lists of fields. */
   fieldsets: { readonly bytes: number } | undefined

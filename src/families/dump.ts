@@ -155,10 +155,10 @@ function readOptions(call: Call): Options | undefined {
   return options
 }
 
-/** sanitize-dump-payload: "clients" trusts masters and files. */
-function checksDeeply(call: Call): boolean {
-  const when = call.config.values.sanitizeDumpPayload
-  return when === "yes" || (when === "clients" && call.client.isObeyed !== true)
+/** sanitize-dump-payload: "clients" trusts masters, files and users that are said to be trusted. */
+function checksDeeply({ client, config }: Call): boolean {
+  const when = config.values.sanitizeDumpPayload
+  return when === "yes" || (when === "clients" && client.isObeyed !== true && client.skipsSanitizing !== true)
 }
 
 /** As it came, with the time at which the key expires. */

@@ -272,6 +272,7 @@ export class ScriptHost {
     client.db = call.db
     client.protocol = 2
     client.isObeyed = caller.isObeyed
+    client.skipsSanitizing = caller.skipsSanitizing
     client.user = caller.user
     if (((caller.conditions | client.conditions) & ClientCondition.Restricted) !== 0) {
       this.ports.acl.impersonate(client, caller)

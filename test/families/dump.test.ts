@@ -128,6 +128,18 @@ describe("RESTORE", () => {
       expect(await client.plain("RESTORE", "b", "0", payload, "REPLACE")).toBe("OK")
       expect(await checked()).toBe(count)
     }
+    // Users may be trusted, with "clients" only; what is behind a script counts for it.
+    await run("ACL SETUSER default skip-sanitize-payload")
+    const script = "return redis.call('RESTORE', KEYS[1], 0, ARGV[1], 'REPLACE')"
+    for (const [when, count] of [
+      ["yes", "4"],
+      ["clients", "4"],
+    ]) {
+      await run(`CONFIG SET sanitize-dump-payload ${when}`)
+      expect(await client.plain("RESTORE", "b", "0", payload, "REPLACE")).toBe("OK")
+      expect(await client.plain("EVAL", script, "1", "b", payload)).toBe("OK")
+      expect(await checked()).toBe(count)
+    }
   })
 
   test("a value restored is not that of the payload's buffer", async () => {
