@@ -8,7 +8,6 @@
  */
 
 import { bytesOf, latin1Bytes } from "../bytes/compare.ts"
-import { sha1 } from "../bytes/sha1.ts"
 import type { Engine } from "../engine/engine.ts"
 import type { Database } from "../keyspace/db.ts"
 import type { Reply } from "../resp/reply-decoder.ts"
@@ -142,12 +141,13 @@ function bytesOfReply(reply: Reply): Uint8Array {
 
 /** The digest of parts in their order; their lengths count, so that "ab" "c" is not "a" "bc". */
 function chain(...parts: readonly Uint8Array[]): Digest {
-  let sum: Digest = new Uint8Array(DIGEST_BYTES)
+  const sum = new Uint8Array(DIGEST_BYTES)
   for (const part of parts) {
     const joined = new Uint8Array(DIGEST_BYTES + part.length)
     joined.set(sum)
     joined.set(part, DIGEST_BYTES)
-    sum = sha1(joined)
+    // The runtime's own: 0.1 µs for what takes 1 µs in JavaScript, and there are seven per key.
+    Bun.SHA1.hash(joined, sum)
   }
   return sum
 }
