@@ -16,6 +16,7 @@ export const INVALID_CURSOR = "ERR invalid cursor"
 export const DB_OUT_OF_RANGE = "ERR DB index is out of range"
 export const SAME_OBJECT = "ERR source and destination objects are the same"
 export const TIMEOUT_NOT_FLOAT = "ERR timeout is not a float or out of range"
+export const TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range"
 export const TIMEOUT_NEGATIVE = "ERR timeout is negative"
 export const UNBLOCKED_STREAM = "-UNBLOCKED the stream key no longer exists"
 

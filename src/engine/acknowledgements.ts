@@ -7,8 +7,9 @@
  */
 
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, NOT_POSITIVE, TIMEOUT_NEGATIVE } from "../command/errors.ts"
+import { NOT_INTEGER, NOT_POSITIVE } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
+import { readDeadlineMs } from "../families/deadline.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
@@ -146,18 +147,8 @@ function wait(call: Call, engine: Engine, client: Client): void {
     reply.error(NOT_INTEGER)
     return
   }
-  const deadlineMs = deadlineOf(call, 2)
+  const deadlineMs = readDeadlineMs(call, 2)
   if (!Number.isNaN(deadlineMs)) engine.acknowledgements.waitReceived(call, client, Number(wanted), deadlineMs)
-}
-
-/** The time at which waiting ends, 0 for never; NaN when the argument is refused and the error is written. */
-function deadlineOf({ args, now, reply }: Call, index: number): number {
-  const timeoutMs = args.int64(index)
-  if (timeoutMs === undefined) reply.error("ERR timeout is not an integer or out of range")
-  else if (timeoutMs < 0) reply.error(TIMEOUT_NEGATIVE)
-  else if (typeof timeoutMs === "bigint") reply.error("ERR timeout is out of range")
-  else return timeoutMs === 0 ? 0 : now + timeoutMs
-  return Number.NaN
 }
 
 function waitaof(call: Call, engine: Engine, client: Client): void {
@@ -175,7 +166,7 @@ function waitaof(call: Call, engine: Engine, client: Client): void {
     reply.error(NOT_POSITIVE)
     return
   }
-  const deadlineMs = deadlineOf(call, 3)
+  const deadlineMs = readDeadlineMs(call, 3)
   if (Number.isNaN(deadlineMs)) return
   if (values.replicaof !== undefined) {
     reply.error(

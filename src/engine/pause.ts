@@ -6,9 +6,10 @@
  */
 
 import type { Call } from "../command/context.ts"
-import { NOT_INTEGER, TIMEOUT_NEGATIVE, unknownSubcommandOrArity } from "../command/errors.ts"
+import { NOT_INTEGER, unknownSubcommandOrArity } from "../command/errors.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
 import type { CommandSpec } from "../command/spec.ts"
+import { readDeadlineMs } from "../families/deadline.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import { Wait } from "./blocking.ts"
 import type { Client } from "./client.ts"
@@ -212,7 +213,8 @@ export function waitingClientCommands(of: () => Engine): readonly CommandSpec[] 
 
 const BY_COMMAND = "client_command"
 
-function pause({ args, now, reply }: Call, engine: Engine): void {
+function pause(call: Call, engine: Engine): void {
+  const { args, now, reply } = call
   if (args.count > 4) {
     reply.error(unknownSubcommandOrArity(args.latin1(1), "client"))
     return
@@ -221,14 +223,10 @@ function pause({ args, now, reply }: Call, engine: Engine): void {
     reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL")
     return
   }
-  const timeoutMs = args.int64(2)
-  if (timeoutMs === undefined) reply.error("ERR timeout is not an integer or out of range")
-  else if (timeoutMs < 0) reply.error(TIMEOUT_NEGATIVE)
-  else if (typeof timeoutMs === "bigint") reply.error("ERR timeout is out of range")
-  else {
-    engine.pause.begin(BY_COMMAND, args.count === 4 && args.is(3, "write") ? "write" : "all", now + timeoutMs)
-    reply.ok()
-  }
+  const deadlineMs = readDeadlineMs(call, 2)
+  if (Number.isNaN(deadlineMs)) return
+  engine.pause.begin(BY_COMMAND, args.count === 4 && args.is(3, "write") ? "write" : "all", deadlineMs || now)
+  reply.ok()
 }
 
 function unpause({ reply }: Call, engine: Engine): void {

@@ -5,7 +5,7 @@
  * it did to the group: one XCLAIM per entry delivered, then the group's new position.
  */
 import type { Call } from "../command/context.ts"
-import { SYNTAX, TIMEOUT_NEGATIVE } from "../command/errors.ts"
+import { SYNTAX } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import { Arguments } from "../resp/arguments.ts"
@@ -15,6 +15,7 @@ import { type Consumer, type Group, PendingEntry } from "../structs/stream-group
 import { StreamId } from "../structs/stream-id.ts"
 import { StreamCursor, type StreamView } from "../structs/stream-log.ts"
 import type { StreamValue } from "../structs/stream-value.ts"
+import { readDeadlineMs } from "./deadline.ts"
 import {
   correctLength,
   groupOf,
@@ -39,7 +40,6 @@ import { propagateClaim, propagateConsumer, propagatePosition } from "./stream-p
 const DOLLAR = 0x24
 const PLUS = 0x2b
 const GREATER = 0x3e
-const TIMEOUT_NOT_INTEGER = "ERR timeout is not an integer or out of range"
 
 export const streamReadCommands: readonly CommandSpec[] = [
   {
@@ -227,7 +227,8 @@ function readOptions(call: Call, isGroupRead: boolean): boolean {
   for (let i = 1; i < args.count && options.keysAt === 0; i++) {
     const more = args.count - 1 - i
     if (more > 0 && args.is(i, "block")) {
-      if (!readDeadline(call, ++i)) return false
+      options.deadline = readDeadlineMs(call, ++i)
+      if (Number.isNaN(options.deadline)) return false
     } else if (more > 0 && args.is(i, "count")) {
       const count = call.integer(++i)
       if (Number.isNaN(count)) return false
@@ -291,19 +292,6 @@ function readClaim(call: Call, i: number): boolean {
 
 function refuseForGroups(reply: ReplyWriter, option: string): false {
   reply.error(`ERR The ${option} option is only supported by XREADGROUP. You called XREAD instead.`)
-  return false
-}
-
-function readDeadline(call: Call, i: number): boolean {
-  const { args, now, reply } = call
-  const ms = args.int64(i)
-  if (ms === undefined) reply.error(TIMEOUT_NOT_INTEGER)
-  else if (ms < 0) reply.error(TIMEOUT_NEGATIVE)
-  else if (BigInt(ms) + BigInt(now) >= 1n << 63n) reply.error("ERR timeout is out of range")
-  else {
-    options.deadline = Number(ms) === 0 ? 0 : Number(ms) + now
-    return true
-  }
   return false
 }
 

@@ -287,9 +287,25 @@ describe("lists: limits of arguments that 7.0 lacks", () => {
       ["BLPOP k 1e300", "ERR timeout is out of range"],
       ["BLPOP k 9223372036854775", "ERR timeout is out of range"],
       ["BLPOP k -inf", "ERR timeout is negative"],
+      // A double cannot hold these, a long double can.
+      ["BLPOP k 1e400", "ERR timeout is out of range"],
+      ["BLPOP k -1e400", "ERR timeout is negative"],
+      ["BLPOP k 1e5000", "ERR timeout is not a float or out of range"],
     ]
     for (const [command, value] of cases) {
       expect(await server.executeReply(...command.split(" "))).toMatchObject({ type: "error", value })
+    }
+    await server.execute("RPUSH", "k", "a", "b")
+    expect(await server.execute("BLPOP", "k", "1e-400")).toEqual(["k", "a"])
+    expect(await server.execute("BLPOP", "k", "-1e-400")).toEqual(["k", "b"])
+    // In milliseconds there is room for more.
+    expect(await server.execute("WAIT", 0, "9223372036854775")).toBe(0)
+    expect(await server.execute("CLIENT", "PAUSE", "9223372036854775", "WRITE")).toBe("OK")
+    await server.execute("CLIENT", "UNPAUSE")
+    for (const command of ["WAIT 0", "CLIENT PAUSE", "XREAD BLOCK"]) {
+      const rest = command.startsWith("XREAD") ? ["STREAMS", "s", "0"] : []
+      const reply = await server.executeReply(...command.split(" "), "9223372036854775807", ...rest)
+      expect(reply).toMatchObject({ type: "error", value: "ERR timeout is out of range" })
     }
   })
   const LOWEST = "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807"
