@@ -10,6 +10,7 @@
  *    the name it was declared with. `find` is about declared names, also of commands that were renamed away.
  */
 
+import { asciiLower } from "../bytes/compare.ts"
 import { type KeySpecs, parseKeySpecs } from "./key-specs.ts"
 import type { CommandSpec, Group, Handler } from "./spec.ts"
 
@@ -249,100 +250,93 @@ export class RegisteredCommand {
   }
 }
 
-/** Set in every hash, so that 0 can mean a free slot. */
-const HASH_BIT = 1 << 30
+const LETTERS_ONLY = /^[a-z]*$/
 
 /**
  * Names to commands, for lookup by bytes without regard to ASCII case.
  *
- * Slots are probed linearly at a load of at most a quarter. A slot holds the hash, 0 when it is free; names lie one
- * after another in one array of bytes.
+ * Slots are probed linearly at a load of at most a quarter. A name is known by its length, its first and its last four
+ * bytes, each four as one word whose letters are folded to lower case by setting bit 5. That says all of a name of up to
+ * eight letters (no other byte folds to a letter); of others the bytes are compared as well.
  */
 class NameTable {
   private readonly mask: number
-  private readonly hashes: Int32Array
-  private readonly offsets: Int32Array
+  private readonly heads: Int32Array
+  private readonly tails: Int32Array
+  /** The name's length, negative when its bytes must be compared; 0 in a free slot. */
   private readonly lengths: Int32Array
   private readonly commands: (RegisteredCommand | undefined)[]
-  private readonly names: Uint8Array
-  private readonly longest: number
+  private readonly names: (Uint8Array | undefined)[]
 
   constructor(entries: readonly (readonly [name: string, command: RegisteredCommand])[]) {
     let slots = 8
     while (slots < entries.length * 4) slots *= 2
     this.mask = slots - 1
-    this.hashes = new Int32Array(slots)
-    this.offsets = new Int32Array(slots)
+    this.heads = new Int32Array(slots)
+    this.tails = new Int32Array(slots)
     this.lengths = new Int32Array(slots)
     this.commands = new Array<RegisteredCommand | undefined>(slots).fill(undefined)
-    const encoded = entries.map(([name]) => new TextEncoder().encode(name).map(lowerByte))
-    this.names = new Uint8Array(encoded.reduce((sum, bytes) => sum + bytes.length, 0))
-    let offset = 0
-    let longest = 0
-    entries.forEach(([name, command], i) => {
-      const bytes = encoded[i]!
-      if (this.find(bytes, 0, bytes.length) >= 0) throw new Error(`command "${name}" is declared twice`)
-      let slot = nameHash(bytes, 0, bytes.length)
-      const hash = slot
-      while (this.hashes[slot & this.mask] !== 0) slot++
-      slot &= this.mask
-      this.hashes[slot] = hash
-      this.offsets[slot] = offset
-      this.lengths[slot] = bytes.length
+    this.names = new Array<Uint8Array | undefined>(slots).fill(undefined)
+    for (const [name, command] of entries) {
+      const bytes = new TextEncoder().encode(name).map(asciiLower)
+      const { length } = bytes
+      if (length === 0) continue
+      if (this.lookup(bytes, 0, length) !== undefined) throw new Error(`command "${name}" is declared twice`)
+      const head = headOf(bytes, 0, length)
+      const tail = tailOf(bytes, 0, length)
+      let slot = slotOf(head, tail, this.mask)
+      while (this.lengths[slot] !== 0) slot = (slot + 1) & this.mask
+      this.heads[slot] = head
+      this.tails[slot] = tail
+      this.lengths[slot] = length <= 8 && LETTERS_ONLY.test(name.toLowerCase()) ? length : -length
       this.commands[slot] = command
-      this.names.set(bytes, offset)
-      offset += bytes.length
-      longest = Math.max(longest, bytes.length)
-    })
-    this.longest = longest
+      this.names[slot] = bytes
+    }
   }
 
   lookup(bytes: Uint8Array, start: number, end: number): RegisteredCommand | undefined {
-    if (end - start > this.longest) return undefined
-    const slot = this.find(bytes, start, end)
-    return slot < 0 ? undefined : this.commands[slot]
-  }
-
-  private find(bytes: Uint8Array, start: number, end: number): number {
-    const hash = nameHash(bytes, start, end)
-    const mask = this.mask
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const stored = this.hashes[slot]!
-      if (stored === 0) return -1
-      if (stored === hash && this.equals(slot, bytes, start, end)) return slot
+    const length = end - start
+    const head = headOf(bytes, start, length)
+    const tail = tailOf(bytes, start, length)
+    const { heads, lengths, mask, tails } = this
+    for (let slot = slotOf(head, tail, mask); ; slot = (slot + 1) & mask) {
+      const own = lengths[slot]!
+      if (own === 0) return undefined
+      if (heads[slot] !== head || tails[slot] !== tail) continue
+      if (own === length) return this.commands[slot]
+      if (own === -length && this.equals(slot, bytes, start, length)) return this.commands[slot]
     }
   }
 
-  private equals(slot: number, bytes: Uint8Array, start: number, end: number): boolean {
-    if (this.lengths[slot] !== end - start) return false
-    const names = this.names
-    let at = this.offsets[slot]!
-    for (let i = start; i < end; i++) {
-      const byte = bytes[i]!
-      const own = names[at++]!
-      if (byte !== own && (byte + 32 !== own || byte < 65 || byte > 90)) return false
-    }
+  private equals(slot: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const name = this.names[slot]!
+    for (let i = 0; i < length; i++) if (asciiLower(bytes[start + i]!) !== name[i]) return false
     return true
   }
 }
 
-function lowerByte(byte: number): number {
-  return byte >= 65 && byte <= 90 ? byte | 32 : byte
+/** The first up to four bytes as a word, bit 5 set in each. */
+function headOf(bytes: Uint8Array, at: number, length: number): number {
+  if (length >= 4) return word(bytes, at)
+  if (length === 3) return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | FOLD
+  return length === 2 ? bytes[at]! | (bytes[at + 1]! << 8) | FOLD : length === 1 ? bytes[at]! | FOLD : 0
 }
 
-/**
- * From the length and three sampled bytes, folded to one case by setting bit 5. Cheap and unseeded: the names in the
- * table are ours, and a hash that is met is followed by a comparison of all bytes.
- */
-function nameHash(bytes: Uint8Array, start: number, end: number): number {
-  const length = end - start
-  if (length === 0) return HASH_BIT
-  const first = bytes[start]! | 32
-  const middle = bytes[start + (length >> 1)]! | 32
-  const last = bytes[end - 1]! | 32
-  const hash = Math.imul(first | (middle << 8) | (last << 16) | (length << 24), 0x9e3779b1)
-  return (hash >>> 12) | HASH_BIT
+/** The last four bytes of a name of more than four. */
+function tailOf(bytes: Uint8Array, at: number, length: number): number {
+  return length > 4 ? word(bytes, at + length - 4) : length
 }
+
+function word(bytes: Uint8Array, at: number): number {
+  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24) | FOLD
+}
+
+/** Unseeded: the names in the table are ours, and what is found is compared. */
+function slotOf(head: number, tail: number, mask: number): number {
+  return (Math.imul(head ^ Math.imul(tail, 0x85ebca6b), 0x9e3779b1) >>> 12) & mask
+}
+
+const FOLD = 0x20202020
 
 export class CommandRegistry {
   /** Top-level commands in the order of declaration, renamed ones included. */

@@ -41,10 +41,10 @@ export class Dispatcher {
   }
 
   /** Runs (or queues, or refuses) the request in `args` for `client`; the reply goes to the engine's writer. */
-  execute(client: Client, args: Arguments): void {
+  execute(client: Client, args: Arguments, known: RegisteredCommand | undefined): void {
     const { engine } = this
     const bytes = args.bytes
-    let command = engine.registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
+    let command = known ?? engine.registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
     if (command === undefined) {
       if (isHttp(args)) this.dropHttp(client)
       else this.reject(client, undefined, unknownCommand(args))

@@ -187,15 +187,15 @@ export class Engine {
     this.keyspace.tickAccessClock()
   }
 
-  /** Runs one request of a client. */
-  execute(client: Client, args: Arguments): void {
+  /** Runs one request of a client; `command` if it is known already what the request asks for. */
+  execute(client: Client, args: Arguments, command?: RegisteredCommand): void {
     this.commandsProcessed++
-    this.run(client, args)
+    this.run(client, args, command)
   }
 
   /** As `execute`, for a request that has been counted before. */
-  run(client: Client, args: Arguments): void {
-    this.dispatcher.execute(client, args)
+  run(client: Client, args: Arguments, command?: RegisteredCommand): void {
+    this.dispatcher.execute(client, args, command)
     this.settle()
   }
 

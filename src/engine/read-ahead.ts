@@ -10,10 +10,11 @@
  */
 
 import { equalBytes } from "../bytes/compare.ts"
-import type { CommandRegistry } from "../command/registry.ts"
+import type { CommandRegistry, RegisteredCommand } from "../command/registry.ts"
 import { Kind } from "../keyspace/kinds.ts"
 import { Arguments } from "../resp/arguments.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
+import type { ZsetTable } from "../structs/zset-table.ts"
 
 /** Requests read ahead: what a processor can have under way, several times over. */
 export const READ_AHEAD_MAX = 32
@@ -23,36 +24,41 @@ const KEYS_PER_REQUEST_MAX = 16
 const KEYS_MIN = 4096
 /** With less than this out of line there is no large table. */
 const TABLE_BYTES_MIN = KEYS_MIN * 16
-const TABLE_KINDS: readonly boolean[] = Array.from(
-  { length: 16 },
-  (_, kind) => kind === Kind.HashTable || kind === Kind.SetTable,
-)
 
 export class RequestBatch {
   readonly tables: Arguments[] = Array.from({ length: READ_AHEAD_MAX }, () => new Arguments())
   /** Where each request begins in the buffer, to go back to when it cannot be run. */
   readonly starts = new Int32Array(READ_AHEAD_MAX + 1)
+  /** What each request asks for; undefined where that has not been looked up, and where there is no such command. */
+  readonly commands: (RegisteredCommand | undefined)[] = new Array(READ_AHEAD_MAX).fill(undefined)
   private readonly hashes = new Int32Array(READ_AHEAD_MAX * KEYS_PER_REQUEST_MAX)
   /** Where what was read goes, so that the reading is not optimised away. */
   sink = 0
 
-  /** Asks for the memory of the keys, and of the members of large tables, of the first `count` requests, all in `bytes`. */
+  /**
+   * Looks up what the first `count` requests, all in `bytes`, ask for, and asks for the memory of their keys and of the
+   * members of large tables.
+   */
   touch(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
+    const { commands, tables } = this
+    for (let i = 0; i < count; i++) {
+      const args = tables[i]!
+      // An inline request has a buffer of its own, and no speed to lose.
+      commands[i] = args.bytes === bytes ? registry.lookup(bytes, args.starts[0]!, args.ends[0]!) : undefined
+    }
     keys.hasher.note(bytes)
-    if (keys.size >= KEYS_MIN) this.touchKeys(bytes, count, registry, keys)
-    if (keys.outOfLineBytes >= TABLE_BYTES_MIN) this.touchMembers(bytes, count, registry, keys)
+    if (keys.size >= KEYS_MIN) this.touchKeys(count, keys)
+    if (keys.outOfLineBytes >= TABLE_BYTES_MIN) this.touchMembers(bytes, count, keys)
   }
 
-  private touchKeys(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
+  private touchKeys(count: number, keys: ByteMap): void {
     const { hasher } = keys
     const { hashes } = this
     let hashed = 0
     for (let i = 0; i < count; i++) {
       const args = this.tables[i]!
-      // An inline request has a buffer of its own, and no speed to lose.
-      if (args.bytes !== bytes || args.count < 2) continue
-      const command = registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
-      if (command === undefined || command.firstKey === 0) continue
+      const command = this.commands[i]
+      if (command === undefined || command.firstKey === 0 || args.count < 2) continue
       const last = Math.min(
         command.lastKey < 0 ? args.count + command.lastKey : command.lastKey,
         args.count - 1,
@@ -69,7 +75,7 @@ export class RequestBatch {
    * The first member each request names, as long as they are members of one and the same large table: that is what pipelines
    * tend to be about, and anything else would cost a lookup per request to find out.
    */
-  private touchMembers(bytes: Uint8Array, count: number, registry: CommandRegistry, keys: ByteMap): void {
+  private touchMembers(bytes: Uint8Array, count: number, keys: ByteMap): void {
     const { hasher } = keys
     const { hashes } = this
     let table: ByteMap | undefined
@@ -78,8 +84,7 @@ export class RequestBatch {
     let hashed = 0
     for (let i = 0; i < count; i++) {
       const args = this.tables[i]!
-      if (args.bytes !== bytes || args.count < 3) continue
-      const command = registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
+      const command = this.commands[i]
       if (command === undefined || command.member === 0 || command.member >= args.count) continue
       const start = args.starts[1]!
       const length = args.ends[1]! - start
@@ -99,7 +104,11 @@ export class RequestBatch {
 /** The container under a key if it is a table beyond the caches' size. */
 function largeTable(keys: ByteMap, bytes: Uint8Array, start: number, end: number): ByteMap | undefined {
   const address = keys.find(bytes, start, end)
-  if (address === 0 || !TABLE_KINDS[keys.type(address)]) return undefined
-  const table = keys.object(address) as ByteMap
+  if (address === 0) return undefined
+  const kind = keys.type(address)
+  let table: ByteMap
+  if (kind === Kind.HashTable || kind === Kind.SetTable) table = keys.object(address) as ByteMap
+  else if (kind === Kind.ZsetTree) table = (keys.object(address) as ZsetTable).index
+  else return undefined
   return table.size >= KEYS_MIN ? table : undefined
 }

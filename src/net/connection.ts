@@ -185,7 +185,7 @@ export class Connection {
   private run(batch: RequestBatch, count: number): void {
     const { client, engine } = this
     for (let i = 0; i < count; i++) {
-      engine.execute(client, batch.tables[i]!)
+      engine.execute(client, batch.tables[i]!, count > 1 ? batch.commands[i] : undefined)
       if (engine.output.size > TICK_OUTPUT_BYTES_MAX) engine.endTick()
       if (client.suspended) {
         if (i + 1 < count) client.parser.rewind(batch.starts[i + 1]!)

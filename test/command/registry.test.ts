@@ -65,6 +65,28 @@ describe("lookup", () => {
     expect(lookup(registry, "get")!.lookupSubcommand(bytes, 0, bytes.length)).toBeUndefined()
   })
 
+  test("a name is found by letters of either case only, whatever else its bytes fold to", () => {
+    const names = ["get", "geoadd", "geopos", "sort_ro", "bitfield_ro", "h1", "zrangestore", "zrangestorm"]
+    const table = new CommandRegistry([names.map(name => spec(name))])
+    const bytesOf = (text: string) => Uint8Array.from(text, letter => letter.charCodeAt(0))
+    for (const name of names) {
+      const bytes = bytesOf(name)
+      for (let at = 0; at < bytes.length; at++) {
+        for (let byte = 0; byte < 256; byte++) {
+          const changed = bytes.slice()
+          changed[at] = byte
+          const same = String.fromCharCode(byte).toLowerCase() === name[at] && byte < 128
+          const other = names.find(each => each !== name && each === String.fromCharCode(...changed).toLowerCase())
+          expect(table.lookup(changed, 0, changed.length)?.fullName).toBe(same ? name : other)
+        }
+      }
+      for (const longer of [`${name}\0`, `${name} `, `x${name}`]) {
+        expect(table.lookup(bytesOf(longer), 0, longer.length)).toBeUndefined()
+      }
+    }
+    expect(table.lookup(bytesOf("get"), 0, 0)).toBeUndefined()
+  })
+
   test("many names of every length", () => {
     const names = Array.from({ length: 500 }, (_, i) => `c${"abcdefgh"[i % 8]!.repeat(i % 17)}${i}`)
     const many = new CommandRegistry([names.map(name => spec(name))])
