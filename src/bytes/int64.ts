@@ -129,17 +129,15 @@ export function integerLength(n: number): number {
 
 /** Writes a safe integer as decimal text; returns the offset after it. Allocates nothing. */
 export function writeInteger(bytes: Uint8Array, at: number, n: number): number {
-  if (n >= 0 && n < 10) {
-    bytes[at] = ZERO + n
-    return at + 1
-  }
-  const end = at + integerLength(n)
+  if (n >= 0 && n <= 0x7fffffff) return writeSmall(bytes, at, n | 0)
   if (n < 0) {
-    bytes[at] = MINUS
+    bytes[at++] = MINUS
     n = -n
+    if (n <= 0x7fffffff) return writeSmall(bytes, at, n | 0)
   }
-  let back = end
   // Eight digits at a time while the number is wider than an int32, so that the digit loop divides small integers.
+  const end = at + integerLength(n)
+  let back = end
   while (n > 0x7fffffff) {
     const high = Math.floor(n / 1e8)
     let low = (n - high * 1e8) | 0
@@ -150,13 +148,38 @@ export function writeInteger(bytes: Uint8Array, at: number, n: number): number {
     }
     n = high
   }
-  let small = n | 0
-  do {
-    const rest = (small / 10) | 0
-    bytes[--back] = ZERO + small - rest * 10
-    small = rest
-  } while (small !== 0)
+  writeSmall(bytes, at, n | 0)
   return end
+}
+
+/** Writes an integer from 0 to 2^31 - 1, two digits a turn: a division takes longer than anything else here. */
+function writeSmall(bytes: Uint8Array, at: number, n: number): number {
+  if (n < 10) {
+    bytes[at] = ZERO + n
+    return at + 1
+  }
+  const end = at + (n < 100 ? 2 : n < 1000 ? 3 : n < 10000 ? 4 : n < 100000 ? 5 : integerLength(n))
+  let back = end
+  while (n >= 100) {
+    const rest = (n / 100) | 0
+    const pair = (n - rest * 100) << 1
+    bytes[back - 1] = PAIRS[pair + 1]!
+    bytes[back - 2] = PAIRS[pair]!
+    back -= 2
+    n = rest
+  }
+  if (n >= 10) {
+    bytes[back - 1] = PAIRS[(n << 1) + 1]!
+    bytes[back - 2] = PAIRS[n << 1]!
+  } else bytes[back - 1] = ZERO + n
+  return end
+}
+
+/** The digits of 00 to 99. */
+const PAIRS = new Uint8Array(200)
+for (let i = 0; i < 100; i++) {
+  PAIRS[i * 2] = ZERO + Math.floor(i / 10)
+  PAIRS[i * 2 + 1] = ZERO + (i % 10)
 }
 
 /** Writes any bigint as decimal text; returns the offset after it. Allocates. */

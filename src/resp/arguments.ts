@@ -132,7 +132,8 @@ export class Arguments {
     }
   }
 
-  private grow(): void {
+  /** Makes room for more arguments: `starts` and `ends` are others then. */
+  grow(): void {
     const starts = new Int32Array(this.starts.length * 2)
     const ends = new Int32Array(this.ends.length * 2)
     starts.set(this.starts)

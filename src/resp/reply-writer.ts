@@ -19,7 +19,15 @@ const OK = bytesOf("+OK\r\n")
 const NULL_BULK = bytesOf("$-1\r\n")
 const NULL_ARRAY = bytesOf("*-1\r\n")
 const NULL3 = bytesOf("_\r\n")
-const CODE = { simple: 43, error: 45, integer: 58, bulk: 36, array: 42, map: 37, set: 126, push: 62, attribute: 124 }
+const SIMPLE = 43
+const ERROR = 45
+const INTEGER = 58
+const BULK = 36
+const ARRAY = 42
+const MAP = 37
+const SET = 126
+const PUSH = 62
+const ATTRIBUTE = 124
 
 export class ReplyWriter {
   bytes: Uint8Array = uncleared(INITIAL_BYTES)
@@ -56,7 +64,7 @@ export class ReplyWriter {
 
   simple(text: string): void {
     this.ensure(text.length + 3)
-    this.bytes[this.at++] = CODE.simple
+    this.bytes[this.at++] = SIMPLE
     this.text(text)
     this.newline()
   }
@@ -64,7 +72,7 @@ export class ReplyWriter {
   /** An error with its code, e.g. "ERR syntax error". Line ends inside become spaces, as they would break the protocol. */
   error(text: string): void {
     this.ensure(text.length + 3)
-    this.bytes[this.at++] = CODE.error
+    this.bytes[this.at++] = ERROR
     const from = this.at
     this.text(text)
     for (let i = from; i < this.at; i++) if (this.bytes[i] === CR || this.bytes[i] === LF) this.bytes[i] = 32
@@ -72,21 +80,23 @@ export class ReplyWriter {
   }
 
   integer(n: number): void {
-    this.header(CODE.integer, n)
+    this.header(INTEGER, n)
   }
 
   int64(n: number | bigint): void {
-    if (typeof n === "number") this.header(CODE.integer, n)
-    else this.line(CODE.integer, n.toString())
+    if (typeof n === "number") this.header(INTEGER, n)
+    else this.line(INTEGER, n.toString())
   }
 
   bulk(bytes: Uint8Array, start: number, end: number): void {
     const length = end - start
     this.ensure(length + 32)
-    this.header(CODE.bulk, length)
-    copyBytes(bytes, start, end, this.bytes, this.at)
-    this.at += length
-    this.newline()
+    const to = this.bytes
+    const at = writeLine(to, this.at, BULK, length)
+    copyBytes(bytes, start, end, to, at)
+    to[at + length] = CR
+    to[at + length + 1] = LF
+    this.at = at + length + 2
   }
 
   /** A bulk of UTF-8 text. */
@@ -99,7 +109,7 @@ export class ReplyWriter {
       this.bulk(bytes, 0, bytes.length)
       return
     }
-    this.header(CODE.bulk, text.length)
+    this.header(BULK, text.length)
     this.text(text)
     this.newline()
   }
@@ -120,26 +130,26 @@ export class ReplyWriter {
   }
 
   array(length: number): void {
-    this.header(CODE.array, length)
+    this.header(ARRAY, length)
   }
 
   /** A map of `pairs` pairs; in RESP2 an array of twice as many. */
   map(pairs: number): void {
-    if (this.resp3) this.header(CODE.map, pairs)
-    else this.header(CODE.array, pairs * 2)
+    if (this.resp3) this.header(MAP, pairs)
+    else this.header(ARRAY, pairs * 2)
   }
 
   set(length: number): void {
-    this.header(this.resp3 ? CODE.set : CODE.array, length)
+    this.header(this.resp3 ? SET : ARRAY, length)
   }
 
   push(length: number): void {
-    this.header(this.resp3 ? CODE.push : CODE.array, length)
+    this.header(this.resp3 ? PUSH : ARRAY, length)
   }
 
   /** An attribute of `pairs` pairs; RESP3 only. */
   attribute(pairs: number): void {
-    this.header(CODE.attribute, pairs)
+    this.header(ATTRIBUTE, pairs)
   }
 
   /** A double: its own type in RESP3, a bulk in RESP2. */
@@ -179,16 +189,16 @@ export class ReplyWriter {
   }
 
   endArray(mark: number, length: number): void {
-    this.slide(mark, CODE.array, length)
+    this.slide(mark, ARRAY, length)
   }
 
   endMap(mark: number, pairs: number): void {
-    if (this.resp3) this.slide(mark, CODE.map, pairs)
-    else this.slide(mark, CODE.array, pairs * 2)
+    if (this.resp3) this.slide(mark, MAP, pairs)
+    else this.slide(mark, ARRAY, pairs * 2)
   }
 
   endSet(mark: number, length: number): void {
-    this.slide(mark, this.resp3 ? CODE.set : CODE.array, length)
+    this.slide(mark, this.resp3 ? SET : ARRAY, length)
   }
 
   private slide(mark: number, code: number, length: number): void {
@@ -202,14 +212,7 @@ export class ReplyWriter {
 
   private header(code: number, n: number): void {
     this.ensure(32)
-    const bytes = this.bytes
-    let at = this.at
-    bytes[at++] = code
-    if (n >= 0 && n < 10) bytes[at++] = 48 + n
-    else at = writeInteger(bytes, at, n)
-    bytes[at] = CR
-    bytes[at + 1] = LF
-    this.at = at + 2
+    this.at = writeLine(this.bytes, this.at, code, n)
   }
 
   private line(code: number, text: string): void {
@@ -238,4 +241,15 @@ export class ReplyWriter {
     larger.set(this.bytes.subarray(0, this.at))
     this.bytes = larger
   }
+}
+
+/** Writes a type's code, a number and the end of the line; returns the offset behind. */
+function writeLine(bytes: Uint8Array, at: number, code: number, n: number): number {
+  bytes[at] = code
+  let end = at + 2
+  if (n >= 0 && n < 10) bytes[at + 1] = 48 + n
+  else end = writeInteger(bytes, at + 1, n)
+  bytes[end] = CR
+  bytes[end + 1] = LF
+  return end + 2
 }

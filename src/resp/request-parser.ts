@@ -62,12 +62,14 @@ export class RequestParser {
   next(bytes: Uint8Array, end: number, args: Arguments): ParseResult {
     let at = this.at
     let remaining = this.remaining
+    let { count, ends, starts } = args
     if (remaining < 0) {
       if (at >= end) {
         this.needed = end + 1
         return Pending
       }
       this.start = at
+      count = 0
       args.count = 0
       args.bytes = bytes
       if (bytes[at] !== STAR) return this.inline(bytes, end, args)
@@ -79,17 +81,17 @@ export class RequestParser {
       } else {
         const line = this.line(bytes, at, end, "too big mbulk count string")
         if (line < 0) return line === -1 ? Pending : Invalid
-        const count = parseSafeInteger(bytes, at + 1, line)
-        if (!(count <= ARGUMENTS_MAX)) return this.fail("invalid multibulk length")
-        if (this.unauthenticated && count > UNAUTHENTICATED_ARGUMENTS_MAX) {
+        const announced = parseSafeInteger(bytes, at + 1, line)
+        if (!(announced <= ARGUMENTS_MAX)) return this.fail("invalid multibulk length")
+        if (this.unauthenticated && announced > UNAUTHENTICATED_ARGUMENTS_MAX) {
           return this.fail("unauthenticated multibulk length")
         }
         at = line + 2
-        if (count <= 0) {
+        if (announced <= 0) {
           this.at = at
           return Empty
         }
-        remaining = count
+        remaining = announced
       }
     }
     while (remaining > 0) {
@@ -113,6 +115,7 @@ export class RequestParser {
         this.at = at
         this.remaining = remaining
         this.argumentAt = 0
+        args.count = count
         if (at >= end) {
           this.needed = end + 1
           return Pending
@@ -132,14 +135,23 @@ export class RequestParser {
         this.remaining = remaining
         this.needed = body + length + 2
         this.argumentAt = body
+        args.count = count
         return Pending
       }
-      args.push(body, body + length)
+      if (count === starts.length) {
+        args.count = count
+        args.grow()
+        starts = args.starts
+        ends = args.ends
+      }
+      starts[count] = body
+      ends[count++] = body + length
       at = body + length + 2
       remaining--
     }
     this.at = at
     this.remaining = -1
+    args.count = count
     args.bytes = bytes
     args.frameStart = this.start
     args.frameEnd = at
