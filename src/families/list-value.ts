@@ -202,12 +202,13 @@ export function pushArguments(
   const { bytes, starts, ends } = args
   if (address !== 0 && keys.type(address) === Kind.ListChunks) {
     const list = ownList(keys, address)
+    const before = list.bytes
     list.limit = call.config.values.listMaxListpackSize
     for (let j = from; j <= to; j++) {
       if (atHead) list.pushHead(bytes, starts[j]!, ends[j]!)
       else list.pushTail(bytes, starts[j]!, ends[j]!)
     }
-    keys.noteObjectBytes(address)
+    if (list.bytes !== before) keys.noteObjectBytes(address)
     return list.length
   }
   let texts = 0
@@ -289,9 +290,10 @@ export function pushElement(
 export function dropEnd(keys: ByteMap, address: number, atHead: boolean): number {
   if (keys.type(address) === Kind.ListChunks) {
     const list = ownList(keys, address)
+    const before = list.bytes
     if (atHead) list.popHead()
     else list.popTail()
-    keys.noteObjectBytes(address)
+    if (list.bytes !== before) keys.noteObjectBytes(address)
     return address
   }
   const own = keys.ownValue(address)
@@ -324,10 +326,14 @@ export function elementsRemoved(call: Call, i: number, address: number, event: s
   db.modified(args.bytes, start, end)
   events.dirty += count
   events.notify(Notify.List, event, db, args.bytes, start, end)
-  if (listLength(db.keys, address) > 0) {
-    shrinkList(call, db.keys, address)
-    return
-  }
+  const { keys } = db
+  if (keys.type(address) === Kind.ListChunks) {
+    const list = listOf(keys, address)
+    if (list.length > 0) {
+      if (list.spans.length === 1) shrinkList(call, keys, address)
+      return
+    }
+  } else if (listLength(keys, address) > 0) return
   db.removeQuietly(address)
   events.notify(Notify.Generic, "del", db, args.bytes, start, end)
 }

@@ -235,6 +235,24 @@ export function lpPrev(b: Uint8Array, at: number, entry: number): number {
   return cursor - size
 }
 
+/** The entry `steps` behind one, all of which exist. */
+export function lpForward(b: Uint8Array, entry: number, steps: number): number {
+  for (; steps > 0; steps--) {
+    const head = b[entry]!
+    entry = head >= 0x80 && head < 0xc0 ? entry + 2 + (head & 63) : lpEntryEnd(b, entry)
+  }
+  return entry
+}
+
+/** The entry `steps` before one, all of which exist, in entries that follow a header at `at`. */
+export function lpBack(b: Uint8Array, at: number, entry: number, steps: number): number {
+  for (; steps > 0; steps--) {
+    const backlen = b[entry - 1]!
+    entry = backlen < 128 ? entry - 1 - backlen : lpPrev(b, at, entry)
+  }
+  return entry
+}
+
 /** Moves `steps` entries forward; -1 when the list ends before. */
 export function lpNextAt(b: Uint8Array, _at: number, entry: number, steps: number): number {
   for (; steps > 0; steps--) {
@@ -412,6 +430,7 @@ export function lpOrder(b: Uint8Array, entry: number, key: Uint8Array, start: nu
 
 /** Size the value takes as an entry, backlen included. */
 export function lpEntrySize(value: Uint8Array, start: number, end: number): number {
+  if (isShortText(value, start, end)) return end - start + 2
   const kind = scanInteger(value, start, end)
   if (kind === SAFE_INTEGER) return encodedIntegerBytes(scannedNumber) + 1
   if (kind === WIDE_INTEGER) return 10
@@ -427,6 +446,20 @@ export function lpIntegerSize(n: number): number {
 
 /** Writes the value as an entry (integer encoding where its text allows); returns the offset behind it. */
 export function lpWriteEntry(dst: Uint8Array, at: number, value: Uint8Array, start: number, end: number): number {
+  if (!isShortText(value, start, end)) return writeAnyEntry(dst, at, value, start, end)
+  const length = end - start
+  dst[at] = 0x80 | length
+  copyBytes(value, start, end, dst, at + 1)
+  dst[at + 1 + length] = length + 1
+  return at + length + 2
+}
+
+/** What most values are: less than 64 bytes, and no integer by their first byte alone. One byte before, one behind. */
+function isShortText(value: Uint8Array, start: number, end: number): boolean {
+  return end - start < 64 && end > start && value[start]! > 57
+}
+
+function writeAnyEntry(dst: Uint8Array, at: number, value: Uint8Array, start: number, end: number): number {
   const kind = scanInteger(value, start, end)
   if (kind === SAFE_INTEGER) return lpWriteInteger(dst, at, scannedNumber)
   if (kind === WIDE_INTEGER) return writeWide(dst, at, scannedHigh, scannedLow)
