@@ -12,7 +12,7 @@ import { Notify } from "../keyspace/events.ts"
 import { Kind } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 import { LP_EMPTY_BYTES, lpEntrySize, lpInit, lpSplice, lpWriteEntry } from "../structs/listpack.ts"
-import { insertIndexScore, writeIndexScore, ZsetTable } from "../structs/zset-table.ts"
+import { insertIndexScore, ZsetTable } from "../structs/zset-table.ts"
 import { replyScore } from "./zset-score.ts"
 import { packedScoreSize, writePackedScore } from "./zset-value.ts"
 
@@ -160,9 +160,7 @@ export class ZsetResult {
     const { map, size, order, addresses, scores } = this
     const { heap } = this.call.keyspace
     for (let place = 0; place < this.places; place++) {
-      if (Number.isNaN(scores[place]!)) continue
-      map.readValue(addresses[place]!)
-      writeIndexScore(map.valueBytes, map.valueStart, scores[place]!)
+      if (!Number.isNaN(scores[place]!)) map.writeNumber(addresses[place]!, scores[place]!)
     }
     return ZsetTable.around(heap, map, addresses, scores, order, size)
   }

@@ -27,7 +27,7 @@
 import { copyOf } from "../bytes/compare.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
 import { LpEntry, lpCopyValue, lpEntryEnd, lpFirst, lpLength, lpRead, lpSplice } from "../structs/listpack.ts"
-import { readIndexScore, ZsetTable } from "../structs/zset-table.ts"
+import { ZsetTable } from "../structs/zset-table.ts"
 import type { Database } from "./db.ts"
 import { Notify } from "./events.ts"
 import { HiddenMembers } from "./hidden-members.ts"
@@ -285,7 +285,7 @@ export class FieldExpiry {
         this.noteExpired(keyBytes, keyStart, keyEnd)
       } else events.onMemberExpired(db, key, start, end, keyBytes, keyStart, keyEnd, type)
       if (value instanceof ZsetTable) {
-        value.remove(element, keyBytes, keyStart, keyEnd, readIndexScore(table, element))
+        value.remove(element, keyBytes, keyStart, keyEnd, table.readNumber(element))
       } else table.remove(element)
     }
     return table.expirySize === 0 ? 0 : rest >= 0 ? now - 1 : table.earliestExpiry()

@@ -6,7 +6,7 @@
 
 import { copyOf } from "../bytes/compare.ts"
 import type { ByteMap, Container } from "../structs/byte-map.ts"
-import { readIndexScore, ZsetTable } from "../structs/zset-table.ts"
+import { ZsetTable } from "../structs/zset-table.ts"
 import type { Database } from "./db.ts"
 
 interface Hidden {
@@ -70,7 +70,7 @@ export class HiddenMembers {
     map.readKey(address)
     const member = copyOf(map.keyBytes, map.keyStart, map.keyEnd)
     const isZset = container instanceof ZsetTable
-    const score = isZset ? readIndexScore(map, address) : 0
+    const score = isZset ? map.readNumber(address) : 0
     this.members.push({ member, expiry: map.expiry(address), score })
     if (isZset) container.remove(address, member, 0, member.length, score)
     else map.remove(address)

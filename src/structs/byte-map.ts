@@ -47,12 +47,12 @@ import {
   KEY_INLINE_MAX,
   KEY_OUT,
   KIND_MASK,
-  readDouble,
+  readExpiry,
   readHandle,
   TYPE_MASK,
   VALUE_INLINE_MAX,
   VALUE_OUT,
-  writeDouble,
+  writeExpiry,
   writeHandle,
 } from "./record-layout.ts"
 import { HOMES, SLOTS, SlotTable } from "./slot-table.ts"
@@ -146,7 +146,7 @@ export class ByteMap extends SlotTable {
   /** Expiry in ms, or 0. */
   expiry(address: number): number {
     if ((this.header(address) & HAS_EXPIRY) === 0) return 0
-    return readDouble(this.heap.words[address >>> SLAB_UNIT_BITS]!, (address & SLAB_UNIT_MASK) + 2)
+    return readExpiry(this.heap.views[address >>> SLAB_UNIT_BITS]!, address & SLAB_UNIT_MASK)
   }
 
   /** Puts the record's key into keyBytes, keyStart, keyEnd. */
@@ -157,7 +157,7 @@ export class ByteMap extends SlotTable {
     const kind = words[unit]!
     const at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
     if ((kind & KEY_OUT) !== 0) {
-      const blob = this.objects[readHandle(this.heap.bytes[slab]!, at)] as Blob
+      const blob = this.objects[readHandle(this.heap.views[slab]!, at)] as Blob
       this.keyBytes = blob.bytes
       this.keyStart = 0
       this.keyEnd = blob.length
@@ -177,7 +177,7 @@ export class ByteMap extends SlotTable {
     const lengths = words[unit + 1]!
     const at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8) + (lengths >>> 22)
     if ((kind & VALUE_OUT) !== 0) {
-      const blob = this.objects[readHandle(this.heap.bytes[slab]!, at)] as Blob
+      const blob = this.objects[readHandle(this.heap.views[slab]!, at)] as Blob
       this.valueBytes = blob.bytes
       this.valueStart = 0
       this.valueEnd = blob.length
@@ -186,6 +186,23 @@ export class ByteMap extends SlotTable {
     this.valueBytes = this.heap.bytes[slab]!
     this.valueStart = at
     this.valueEnd = at + ((lengths >>> 10) & 0xfff)
+  }
+
+  /** The first eight bytes of a small byte value, as a double in the machine's order. */
+  readNumber(address: number): number {
+    return this.heap.views[address >>> SLAB_UNIT_BITS]!.getFloat64(this.valueAt(address), true)
+  }
+
+  /** Overwrites what `readNumber` reads; the record must be one that may be written (`ownValue`, `insertNew`). */
+  writeNumber(address: number, value: number): void {
+    this.heap.views[address >>> SLAB_UNIT_BITS]!.setFloat64(this.valueAt(address), value, true)
+  }
+
+  /** Where in its slab an inline value, or the handle of another, begins. */
+  private valueAt(address: number): number {
+    const unit = address & SLAB_UNIT_MASK
+    const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
+    return (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 16 : 8) + (words[unit + 1]! >>> 22)
   }
 
   /** The blob or container of an out-of-line record. */
@@ -605,11 +622,7 @@ export class ByteMap extends SlotTable {
   // ---------------------------------------------------------------------------------------------- records
 
   private handleOf(address: number): number {
-    const slab = address >>> SLAB_UNIT_BITS
-    const unit = address & SLAB_UNIT_MASK
-    const words = this.heap.words[slab]!
-    const at = (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 16 : 8) + (words[unit + 1]! >>> 22)
-    return readHandle(this.heap.bytes[slab]!, at)
+    return readHandle(this.heap.views[address >>> SLAB_UNIT_BITS]!, this.valueAt(address))
   }
 
   /** Writes header and key of a new record; valueLength -1 reserves a handle. Leaves valueBytes and valueStart. */
@@ -632,11 +645,13 @@ export class ByteMap extends SlotTable {
       keyLength = HANDLE_BYTES
     }
     const address = this.append(kind, keyLength, inlineValue, expiry)
-    const bytes = this.heap.bytes[address >>> SLAB_UNIT_BITS]!
+    const slab = address >>> SLAB_UNIT_BITS
+    const bytes = this.heap.bytes[slab]!
     const at = ((address & SLAB_UNIT_MASK) << 2) + (expiry !== 0 ? 16 : 8)
-    if (keyIsLong)
-      writeHandle(bytes, at, this.addObject(new Blob(copyOf(key, start, end), end - start, this.heap.epoch)))
-    else copyShort(key, start, bytes, at, keyLength)
+    if (keyIsLong) {
+      const blob = new Blob(copyOf(key, start, end), end - start, this.heap.epoch)
+      writeHandle(this.heap.views[slab]!, at, this.addObject(blob))
+    } else copyShort(key, start, bytes, at, keyLength)
     this.valueBytes = bytes
     this.valueStart = at + keyLength
     this.valueEnd = this.valueStart + inlineValue
@@ -740,7 +755,7 @@ export class ByteMap extends SlotTable {
 
   private storeExpiry(address: number, expiry: number): void {
     this.dropExpiry(address)
-    writeDouble(this.heap.words[address >>> SLAB_UNIT_BITS]!, (address & SLAB_UNIT_MASK) + 2, expiry)
+    writeExpiry(this.heap.views[address >>> SLAB_UNIT_BITS]!, address & SLAB_UNIT_MASK, expiry)
     this.countExpiry(expiry)
   }
 
@@ -774,7 +789,7 @@ export class ByteMap extends SlotTable {
     if (this.heap.frozenThrough !== 0) this.keepFrozen()
     const slab = address >>> SLAB_UNIT_BITS
     const at = this.storedKeyStart(address) + this.storedKeyLength(address)
-    writeHandle(this.heap.bytes[slab]!, at, this.addObject(object))
+    writeHandle(this.heap.views[slab]!, at, this.addObject(object))
   }
 
   private attachBlob(address: number, bytes: Uint8Array, length: number): void {
@@ -820,7 +835,7 @@ export class ByteMap extends SlotTable {
     const container = (kind & VALUE_OUT) !== 0 ? this.dropOutOfLineValue(address) : undefined
     if ((kind & KEY_OUT) !== 0) {
       if (this.heap.frozenThrough !== 0) this.keepFrozen()
-      this.freeHandle(readHandle(this.heap.bytes[address >>> SLAB_UNIT_BITS]!, this.storedKeyStart(address)))
+      this.freeHandle(readHandle(this.heap.views[address >>> SLAB_UNIT_BITS]!, this.storedKeyStart(address)))
     }
     return container
   }

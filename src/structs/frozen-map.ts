@@ -3,7 +3,7 @@
  */
 
 import { BLOCK_WORDS, type PageHeap, SLAB_UNIT_BITS, SLAB_UNIT_MASK, slabOfBlock, wordOfBlock } from "./page-heap.ts"
-import { EMPTY, HAS_EXPIRY, KEY_OUT, readDouble, readHandle, TYPE_MASK, VALUE_OUT } from "./record-layout.ts"
+import { EMPTY, HAS_EXPIRY, KEY_OUT, readExpiry, readHandle, TYPE_MASK, VALUE_OUT } from "./record-layout.ts"
 import { HOMES } from "./slot-table.ts"
 import { Blob, type Container, type Stored } from "./stored.ts"
 
@@ -66,13 +66,13 @@ export class FrozenMap {
     this.valueStart = this.keyEnd
     this.valueEnd = this.valueStart + ((lengths >>> 10) & 0xfff)
     if ((kind & KEY_OUT) !== 0) {
-      const blob = this.objects[readHandle(bytes, at)] as Blob
+      const blob = this.objects[readHandle(this.heap.views[slab]!, at)] as Blob
       this.keyBytes = blob.bytes
       this.keyStart = 0
       this.keyEnd = blob.length
     }
     if ((kind & VALUE_OUT) === 0) return undefined
-    const object = this.objects[readHandle(bytes, at + (lengths >>> 22))]!
+    const object = this.objects[readHandle(this.heap.views[slab]!, at + (lengths >>> 22))]!
     if (!(object instanceof Blob)) return object
     this.valueBytes = object.bytes
     this.valueStart = 0
@@ -92,7 +92,7 @@ export class FrozenMap {
     const slab = address >>> SLAB_UNIT_BITS
     const unit = address & SLAB_UNIT_MASK
     if ((this.heap.words[slab]![unit]! & HAS_EXPIRY) === 0) return 0
-    return readDouble(this.heap.words[slab]!, unit + 2)
+    return readExpiry(this.heap.views[slab]!, unit)
   }
 }
 

@@ -46,6 +46,8 @@ export class HeapFullError extends Error {}
 export class PageHeap {
   readonly bytes: Uint8Array[] = []
   readonly words: Int32Array[] = []
+  /** The same slabs for numbers that are aligned to nothing. */
+  readonly views: DataView[] = []
   /** The slabs of blocks. */
   readonly blockWords: Int32Array[] = []
 
@@ -216,6 +218,7 @@ export class PageHeap {
     const buffer = new SharedArrayBuffer(SLAB_BYTES)
     this.bytes.push(new Uint8Array(buffer))
     this.words.push(new Int32Array(buffer))
+    this.views.push(new DataView(buffer))
     this.frameLimit += FRAMES_PER_SLAB
     if (this.frameLimit > this.frameEpoch.length) this.growTables(this.frameLimit)
   }

@@ -16,19 +16,12 @@ export const HEADER_BYTES = 8
 
 export const EMPTY = new Uint8Array(0)
 
-/** A double as two words: records are aligned to four bytes only. */
-const double = new Float64Array(1)
-const doubleWords = new Int32Array(double.buffer)
-
-export function readHandle(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+export function readHandle(slab: DataView, at: number): number {
+  return slab.getInt32(at, true)
 }
 
-export function writeHandle(bytes: Uint8Array, at: number, handle: number): void {
-  bytes[at] = handle
-  bytes[at + 1] = handle >>> 8
-  bytes[at + 2] = handle >>> 16
-  bytes[at + 3] = handle >>> 24
+export function writeHandle(slab: DataView, at: number, handle: number): void {
+  slab.setInt32(at, handle, true)
 }
 
 /** Keys and small values: a loop beats a call into native code up to about a hundred bytes. */
@@ -37,14 +30,11 @@ export function copyShort(from: Uint8Array, fromAt: number, to: Uint8Array, toAt
   else for (let i = 0; i < length; i++) to[toAt + i] = from[fromAt + i]!
 }
 
-export function readDouble(words: Int32Array, at: number): number {
-  doubleWords[0] = words[at]!
-  doubleWords[1] = words[at + 1]!
-  return double[0]!
+/** The expiry of the record at unit `at`; records are aligned to four bytes only. */
+export function readExpiry(slab: DataView, at: number): number {
+  return slab.getFloat64((at << 2) + HEADER_BYTES, true)
 }
 
-export function writeDouble(words: Int32Array, at: number, value: number): void {
-  double[0] = value
-  words[at] = doubleWords[0]!
-  words[at + 1] = doubleWords[1]!
+export function writeExpiry(slab: DataView, at: number, expiry: number): void {
+  slab.setFloat64((at << 2) + HEADER_BYTES, expiry, true)
 }

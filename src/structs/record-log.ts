@@ -14,7 +14,7 @@ import {
   SLAB_UNIT_MASK,
   slabOfFrame,
 } from "./page-heap.ts"
-import { DEAD, HAS_EXPIRY, HEADER_BYTES, VALUE_INLINE_MAX, writeDouble } from "./record-layout.ts"
+import { DEAD, HAS_EXPIRY, HEADER_BYTES, VALUE_INLINE_MAX, writeExpiry } from "./record-layout.ts"
 
 const SMALL_PAGE_UNITS = FRAME_BYTES >>> 2
 const LARGE_PAGE_UNITS = SMALL_PAGE_UNITS * LARGE_PAGE_FRAMES
@@ -83,7 +83,7 @@ export abstract class RecordLog {
     const words = heap.words[slab]!
     words[unit] = kind
     words[unit + 1] = (keyLength << 22) | (valueLength << 10) | units
-    if (expiry !== 0) writeDouble(words, unit + 2, expiry)
+    if (expiry !== 0) writeExpiry(heap.views[slab]!, unit, expiry)
     return address | 0
   }
 

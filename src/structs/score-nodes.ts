@@ -294,10 +294,16 @@ export function childFor(inner: Inner, score: number, member: Uint8Array, start:
   return low - 1
 }
 
-export function sizeBefore(inner: Inner, index: number): number {
+/** Elements below the children before `index`; `total` is the number below them all. Adds up the shorter side. */
+export function sizeBefore(inner: Inner, index: number, total: number): number {
+  const { count, sizes } = inner
   let size = 0
-  for (let i = 0; i < index; i++) size += inner.sizes[i]!
-  return size
+  if (index <= count >>> 1) {
+    for (let i = 0; i < index; i++) size += sizes[i]!
+    return size
+  }
+  for (let i = index; i < count; i++) size += sizes[i]!
+  return total - size
 }
 
 export function innerInsert(
@@ -333,7 +339,10 @@ export function innerRemove(inner: Inner, index: number): void {
 }
 
 export function nodeSize(node: Node): number {
-  return node instanceof Leaf ? node.count : sizeBefore(node, node.count)
+  if (node instanceof Leaf) return node.count
+  let size = 0
+  for (let i = 0; i < node.count; i++) size += node.sizes[i]!
+  return size
 }
 
 export function cloneLeaf(leaf: Leaf, epoch: number): Leaf {

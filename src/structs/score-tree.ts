@@ -91,10 +91,12 @@ export class ScoreTreeView {
   rankOf(score: number, member: Uint8Array, start: number, end: number): number {
     let node = this.root
     let rank = 0
+    let below = this.size
     for (let level = 0; level < this.height; level++) {
       const inner = node as Inner
       const child = childFor(inner, score, member, start, end)
-      rank += sizeBefore(inner, child)
+      rank += sizeBefore(inner, child, below)
+      below = inner.sizes[child]!
       node = inner.children[child]!
     }
     return rank + leafIndexOf(node as Leaf, score, member, start, end)
@@ -107,6 +109,7 @@ export class ScoreTreeView {
   countBelow(score: number, inclusive: boolean): number {
     let node = this.root
     let rank = 0
+    let below = this.size
     for (let level = 0; level < this.height; level++) {
       const inner = node as Inner
       const scores = inner.scores
@@ -117,7 +120,8 @@ export class ScoreTreeView {
         if (inclusive ? scores[middle]! <= score : scores[middle]! < score) low = middle + 1
         else high = middle
       }
-      rank += sizeBefore(inner, low - 1)
+      rank += sizeBefore(inner, low - 1, below)
+      below = inner.sizes[low - 1]!
       node = inner.children[low - 1]!
     }
     const { scores, count } = node as Leaf
@@ -142,10 +146,12 @@ export class ScoreTreeView {
     const score = (node as Leaf).scores[0]!
     node = this.root
     let rank = 0
+    let below = this.size
     for (let level = 0; level < this.height; level++) {
       const inner = node as Inner
       const child = childFor(inner, score, member, start, end)
-      rank += sizeBefore(inner, child)
+      rank += sizeBefore(inner, child, below)
+      below = inner.sizes[child]!
       node = inner.children[child]!
     }
     const leaf = node as Leaf

@@ -6,6 +6,7 @@
  * Invariants: see ByteMap 1, 2 and 4.
  */
 
+import { equalBytes } from "../bytes/compare.ts"
 import type { KeyedHash } from "../bytes/siphash.ts"
 import { BLOCK_WORDS, type PageHeap, SLAB_UNIT_BITS, SLAB_UNIT_MASK, slabOfBlock, wordOfBlock } from "./page-heap.ts"
 import { EMPTY, HAS_EXPIRY, KEY_OUT, readHandle } from "./record-layout.ts"
@@ -187,16 +188,25 @@ export abstract class SlotTable extends RecordLog {
     const unit = address & SLAB_UNIT_MASK
     const words = this.heap.words[slab]!
     const kind = words[unit]!
-    let at = (unit << 2) + ((kind & HAS_EXPIRY) !== 0 ? 16 : 8)
-    let own = this.heap.bytes[slab]!
+    let word = unit + ((kind & HAS_EXPIRY) !== 0 ? 4 : 2)
     if ((kind & KEY_OUT) !== 0) {
-      const blob = this.objects[readHandle(own, at)] as Blob
-      if (blob.length !== length) return false
-      own = blob.bytes
-      at = 0
-    } else if (words[unit + 1]! >>> 22 !== length) return false
-    for (let i = 0; i < length; i++) if (own[at + i] !== bytes[start + i]) return false
-    return true
+      const blob = this.objects[readHandle(this.heap.views[slab]!, word << 2)] as Blob
+      return blob.length === length && equalBytes(blob.bytes, 0, bytes, start, length)
+    }
+    if (words[unit + 1]! >>> 22 !== length) return false
+    // Keys begin at a word; of the last, partial one only what is the key's counts.
+    const end = start + length
+    const wholeEnd = end - (length & 3)
+    let at = start
+    for (; at < wholeEnd; at += 4) {
+      const given = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+      if (words[word++] !== given) return false
+    }
+    if (at === end) return true
+    let rest = words[word]! ^ bytes[at]!
+    if (at + 1 < end) rest ^= bytes[at + 1]! << 8
+    if (at + 2 < end) rest ^= bytes[at + 2]! << 16
+    return rest << (32 - ((length & 3) << 3)) === 0
   }
 
   /** Whether a record has the same key as another map's. */
@@ -253,7 +263,7 @@ export abstract class SlotTable extends RecordLog {
     const at = this.storedKeyStart(address)
     const bytes = this.heap.bytes[address >>> SLAB_UNIT_BITS]!
     if ((this.header(address) & KEY_OUT) !== 0) {
-      const blob = this.objects[readHandle(bytes, at)] as Blob
+      const blob = this.objects[readHandle(this.heap.views[address >>> SLAB_UNIT_BITS]!, at)] as Blob
       this.probeBytes = blob.bytes
       this.probeStart = 0
       this.probeEnd = blob.length

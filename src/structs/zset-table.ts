@@ -20,29 +20,12 @@ import { type FrozenScoreTree, ScoreCursor, ScoreTree } from "./score-tree.ts"
 const OBJECT_BYTES = 256
 const SCORE_BYTES = 8
 
-const cell = new Float64Array(1)
-const cellBytes = new Uint8Array(cell.buffer)
 const walk = new ScoreCursor()
 
 /** The state of a table at the beginning of a snapshot; good until its end. */
 export interface FrozenZset {
   readonly index: FrozenMap
   readonly tree: FrozenScoreTree
-}
-
-/** Writes a score as the value of a record of an index. */
-export function writeIndexScore(bytes: Uint8Array, at: number, score: number): void {
-  cell[0] = score
-  for (let i = 0; i < SCORE_BYTES; i++) bytes[at + i] = cellBytes[i]!
-}
-
-/** Score in the value of a record of an index. */
-export function readIndexScore(index: ByteMap, address: number): number {
-  index.readValue(address)
-  const bytes = index.valueBytes
-  const at = index.valueStart
-  for (let i = 0; i < SCORE_BYTES; i++) cellBytes[i] = bytes[at + i]!
-  return cell[0]!
 }
 
 /** Adds a member that the index's last `find` has not found; returns its address. */
@@ -54,7 +37,7 @@ export function insertIndexScore(
   score: number,
 ): number {
   const address = index.insertNew(member, start, end, 0, SCORE_BYTES, 0)
-  writeIndexScore(index.valueBytes, index.valueStart, score)
+  index.writeNumber(address, score)
   return address
 }
 
@@ -107,13 +90,13 @@ export class ZsetTable implements Container {
   }
 
   scoreAt(address: number): number {
-    return readIndexScore(this.index, address)
+    return this.index.readNumber(address)
   }
 
   /** Score of a member, NaN when absent. */
   score(member: Uint8Array, start: number, end: number): number {
     const address = this.index.find(member, start, end)
-    return address === 0 ? Number.NaN : readIndexScore(this.index, address)
+    return address === 0 ? Number.NaN : this.index.readNumber(address)
   }
 
   /** Adds a member that the last `find` has not found. */
@@ -127,8 +110,7 @@ export class ZsetTable implements Container {
   change(address: number, member: Uint8Array, start: number, end: number, from: number, to: number): void {
     this.thaw()
     this.tree.update(from, to, member, start, end)
-    this.index.ownValue(address)
-    writeIndexScore(this.index.valueBytes, this.index.valueStart, to)
+    this.index.writeNumber(this.index.ownValue(address), to)
   }
 
   /** Removes the member at `address` in the index, which has that score. The member's bytes are the caller's. */
