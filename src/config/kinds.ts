@@ -85,7 +85,8 @@ export function oneOf<const W extends string>(
     listed.join(", "),
     text => {
       const word = text.toLowerCase()
-      return words.find(known => known === word) ?? synonyms[word] ?? notOneOf(listed)
+      const known = words.find(known => known === word)
+      return known ?? (Object.hasOwn(synonyms, word) ? synonyms[word]! : notOneOf(listed))
     },
     value => value,
   )

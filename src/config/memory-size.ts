@@ -22,9 +22,9 @@ export function parseMemorySize(text: string): bigint | undefined {
   const match = /^([0-9]*)([a-zA-Z]*)$/.exec(text)
   if (match === null) return undefined
   const digits = match[1]!
-  const multiplier = UNITS[match[2]!.toLowerCase()]
-  if (multiplier === undefined || digits.length > DIGITS_MAX) return undefined
-  const bytes = BigInt(digits === "" ? "0" : digits) * multiplier
+  const unit = match[2]!.toLowerCase()
+  if (!Object.hasOwn(UNITS, unit) || digits.length > DIGITS_MAX) return undefined
+  const bytes = BigInt(digits === "" ? "0" : digits) * UNITS[unit]!
   return bytes > BYTES_MAX ? BYTES_MAX : bytes
 }
 

@@ -266,3 +266,16 @@ describe("listeners", () => {
     expect(config.values.maxmemory).toBe(0)
   })
 })
+
+test("words that objects happen to know are words like any other", () => {
+  const config = open()
+  for (const { name, kind } of DIRECTIVES) {
+    for (const word of ["constructor", "valueof", "__proto__", "tostring"]) {
+      const value = kind.parse([word], config.get(name as "maxmemory") as never)
+      // Taken as the text it is, in a list perhaps, or refused.
+      expect([name, word, typeof value === "function" || value === Object.prototype]).toEqual([name, word, false])
+    }
+  }
+  expect(config.set("maxmemory", "constructor")).toBe(failed("maxmemory", "argument must be a memory value"))
+  expect(config.set("appendfsync", "constructor")).toStartWith("ERR CONFIG SET failed")
+})
