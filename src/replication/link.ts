@@ -363,6 +363,7 @@ export class MasterLink {
         this.beginStream({ id: history.id, offset: history.stream.offset, db: point?.db ?? 0 })
         engine.log("notice", "MASTER <-> REPLICA sync: Finished with success")
         ports.afterReplace()
+        this.synced.restart()
         this.synced.note(history.stream.offset)
         this.takeEarly()
         if (isStreamed) this.acknowledge()

@@ -23,6 +23,13 @@ export class SyncedOffset {
     this.local = local
   }
 
+  /** All data is new, and so are offsets: what was noted is about another stream. */
+  restart(): void {
+    this.file = undefined
+    this.places = []
+    this.safe = this.base = -1
+  }
+
   /** The stream up to `offset` has been applied, and what came of it handed to the file at the end of the tick. */
   note(offset: number): void {
     const file = this.local()

@@ -206,6 +206,21 @@ describe("WAIT", () => {
     await master.call("CLIENT", "KILL", "TYPE", "replica")
     await expectEqualData(master, a, b)
   })
+
+  test("what is on a replica's disk of one master's stream does not count for the next master", async () => {
+    await using long = await startNode()
+    await using replica = await startFollowing(long, { appendonly: "yes", appendfsync: "always" })
+    await long.call("SET", "k", "v".repeat(10_000))
+    expect(await long.call("WAITAOF", "0", "1", "5000")).toEqual([0, 1])
+    await using short = await startNode()
+    await replica.follow(short)
+    await inSync(short, replica)
+    // Its first file of that master's data is there.
+    await until(async () => (await replica.info("persistence")).aof_rewrite_in_progress === "0")
+    await replica.call("CONFIG", "SET", "appendfsync", "no")
+    await short.call("SET", "k", "v")
+    expect(await short.call("WAITAOF", "0", "1", "100")).toEqual([0, 0])
+  })
 })
 
 describe("the append-only file and the stream", () => {
