@@ -164,7 +164,8 @@ function xgroupCreate(call: Call): void {
     return
   }
   group.lastId.copy(id)
-  group.entriesRead = entriesRead
+  // A group cannot have read more than there was; its lag would be below 0.
+  group.entriesRead = Math.min(entriesRead, value.log.entriesAdded)
   reply.ok()
   keyspace.events.dirty++
   notifyStream(call, KEY, "xgroup-create")
@@ -185,7 +186,7 @@ function xgroupSetId(call: Call): void {
   if (isCharacter(call, ID, DOLLAR)) id.copy(value.log.lastId)
   else if (!readAnyId(call, ID, id)) return
   group.lastId.copy(id)
-  group.entriesRead = entriesRead
+  group.entriesRead = Math.min(entriesRead, value.log.entriesAdded)
   reply.ok()
   keyspace.events.dirty++
   notifyStream(call, KEY, "xgroup-setid")

@@ -40,7 +40,9 @@ export function lagOf(log: StreamView, group: Group): number | undefined {
 
 /** The group, which is writable, is being given the entry of that id, which is above its last one. */
 export function advance(log: StreamView, group: Group, id: StreamId): void {
-  if (group.entriesRead !== ENTRIES_READ_UNKNOWN && !hasTombstones(log, group.lastId)) group.entriesRead++
-  else if (log.entriesAdded > 0) group.entriesRead = entriesUpTo(log, id)
+  if (group.entriesRead !== ENTRIES_READ_UNKNOWN && !hasTombstones(log, group.lastId)) {
+    // Not beyond what was added, whatever XGROUP SETID may have said.
+    group.entriesRead = Math.min(group.entriesRead + 1, log.entriesAdded)
+  } else if (log.entriesAdded > 0) group.entriesRead = entriesUpTo(log, id)
   group.lastId.copy(id)
 }

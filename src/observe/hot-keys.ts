@@ -183,7 +183,7 @@ export class HotKeys {
   stop({ reply }: Call): void {
     this.check()
     if (!this.isActive) {
-      reply.error("ERR no hotkey tracking session in progress")
+      reply.null()
       return
     }
     this.finish(this.engine.clock.wall())

@@ -199,6 +199,17 @@ describe("positions of groups", () => {
     expect(await lags()).toEqual([[5, 0]])
   })
 
+  test("are never more than entries were added", async () => {
+    await prepare("XADD s 1-0 f v\nXADD s 2-0 f v\nXGROUP CREATE s g $ ENTRIESREAD 7")
+    expect(await lags()).toEqual([[2, 0]])
+    await prepare("XADD s 3-0 f v\nXGROUP SETID s g 1-0 ENTRIESREAD 9007199254740993")
+    expect(await lags()).toEqual([[3, 0]])
+    await prepare("XGROUP SETID s g 1-0 ENTRIESREAD 2\nXREADGROUP GROUP g c STREAMS s >")
+    expect(await lags()).toEqual([[3, 0]])
+    await prepare("XGROUP SETID s g 3-0 ENTRIESREAD -1")
+    expect(await lags()).toEqual([[null, 0]])
+  })
+
   test("do not matter to a trimmed or emptied stream", async () => {
     await prepare("XADD s 1-0 f v\nXADD s 2-0 f v\nXADD s 3-0 f v\nXGROUP CREATE s g 0\nXTRIM s MAXLEN 1")
     expect(await lags()).toEqual([[null, 1]])
