@@ -38,7 +38,7 @@ export abstract class SlotTable extends RecordLog {
   /** Long keys, large values and containers, by handle. */
   protected objects: (Stored | undefined)[] = []
 
-  /** The slot and hash of the last search, valid for `foundAddress`. */
+  /** What the last search found, 0 for nothing, or since it was removed; with its hash and its slot. */
   protected foundAddress = 0
   protected foundHash = 0
   protected foundBlock = 0
@@ -58,10 +58,10 @@ export abstract class SlotTable extends RecordLog {
 
   /** A record goes where compaction put it; a search in progress is not disturbed. */
   protected moved(from: number, to: number): void {
-    const { foundHash, foundBlock, foundSlot } = this
+    const { foundAddress, foundHash, foundBlock, foundSlot } = this
     this.locateRecord(from)
     this.heap.blockWords[slabOfBlock(this.foundBlock)]![this.foundSlot + 1] = to
-    this.foundAddress = to
+    this.foundAddress = foundAddress === from ? to : foundAddress
     this.foundHash = foundHash
     this.foundBlock = foundBlock
     this.foundSlot = foundSlot
@@ -106,6 +106,7 @@ export abstract class SlotTable extends RecordLog {
 
   /** Address of the record under a key, or 0. */
   find(bytes: Uint8Array, start: number, end: number): number {
+    if (this.foundAddress !== 0 && this.isFound(bytes, start, end)) return this.foundAddress
     const { hasher } = this
     const hash = hasher.notedBytes === bytes ? hasher.recall(start, end) : hasher.hash(bytes, start, end)
     this.foundHash = hash
@@ -181,6 +182,19 @@ export abstract class SlotTable extends RecordLog {
     this.foundSlot = slot
     if (words[slot] === hash) this.foundAddress = words[slot + 1]!
     return this.foundAddress
+  }
+
+  /** Whether this is the key that was found last, as it is where a queue, a counter or a ranking is at work. */
+  private isFound(bytes: Uint8Array, start: number, end: number): boolean {
+    const address = this.foundAddress
+    const unit = address & SLAB_UNIT_MASK
+    const slab = address >>> SLAB_UNIT_BITS
+    const words = this.heap.words[slab]!
+    const length = words[unit + 1]! >>> 22
+    if (length !== end - start || length === 0) return false
+    // Neighbours tend to differ at their ends.
+    const last = (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 15 : 7) + length
+    return this.heap.bytes[slab]![last] === bytes[end - 1] && this.keyEquals(address, bytes, start, length)
   }
 
   protected keyEquals(address: number, bytes: Uint8Array, start: number, length: number): boolean {
