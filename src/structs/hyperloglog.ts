@@ -53,13 +53,19 @@ export const HLL_CORRUPT = -1
 const SEED = 0xadc83b19 | 0
 const M_HIGH = 0xc6a4a793 | 0
 const M_LOW = 0x5bd1e995
+const M_LOW_HIGH = M_LOW >>> 16
+const M_LOW_LOW = M_LOW & 0xffff
 
 let hashHigh = 0
 let hashLow = 0
 
-/** Upper 32 bits of low * M_LOW (unsigned); the two partial products are exact in a double. */
+/** Upper 32 bits of low * M_LOW (unsigned), from four products of 16 bits each. */
 function carryOf(low: number): number {
-  return Math.floor((Math.floor(((low & 0xffff) * M_LOW) / 65536) + (low >>> 16) * M_LOW) / 65536)
+  const upper = low >>> 16
+  const lower = low & 0xffff
+  const first = (Math.imul(upper, M_LOW_LOW) + (Math.imul(lower, M_LOW_LOW) >>> 16)) | 0
+  const second = (Math.imul(lower, M_LOW_HIGH) + (first & 0xffff)) | 0
+  return (Math.imul(upper, M_LOW_HIGH) + (first >>> 16) + (second >>> 16)) | 0
 }
 
 /** Upper word of the 64-bit product (high, low) * M, modulo 2^64; the lower word is Math.imul(low, M_LOW). */

@@ -481,11 +481,17 @@ function writeAnyEntry(dst: Uint8Array, at: number, value: Uint8Array, start: nu
 
 /** Writes a safe integer as an entry; returns the offset behind it. */
 export function lpWriteInteger(dst: Uint8Array, at: number, n: number): number {
+  if (n >= 0 && n <= 127) {
+    dst[at] = n
+    dst[at + 1] = 1
+    return at + 2
+  }
+  return writeWiderInteger(dst, at, n)
+}
+
+function writeWiderInteger(dst: Uint8Array, at: number, n: number): number {
   const size = encodedIntegerBytes(n)
   switch (size) {
-    case 1:
-      dst[at] = n
-      break
     case 2:
       dst[at] = 0xc0 | ((n >> 8) & 0x1f)
       dst[at + 1] = n

@@ -262,6 +262,13 @@ export function liveBefore(block: Block, end: number): number {
 
 /** Writes `count` and `deleted` into the block, which may have to move what follows by a byte or two. */
 export function writeCounts(block: Block): void {
+  const { bytes, count, deleted } = block
+  if (count < 128 && deleted < 128 && bytes[HEADER_BYTES]! < 128 && bytes[HEADER_BYTES + 2]! < 128) {
+    // Both are, and remain, entries of one byte.
+    bytes[HEADER_BYTES] = count
+    bytes[HEADER_BYTES + 2] = deleted
+    return
+  }
   const present = lpEntryEnd(block.bytes, lpEntryEnd(block.bytes, HEADER_BYTES))
   const wanted = HEADER_BYTES + lpIntegerSize(block.count) + lpIntegerSize(block.deleted)
   if (present !== wanted) {
