@@ -8,8 +8,9 @@ import type { CommandSpec } from "../command/spec.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import { readDeadline } from "./deadline.ts"
-import { popOne, popWithKey, readMultiPop } from "./list.ts"
+import { popWithKey, readMultiPop } from "./list.ts"
 import { type Crowd, hasEnough, moveCrowd, moveOne, readCrowd, readSides } from "./list-move.ts"
+import { popEnd } from "./list-value.ts"
 
 export const listBlockingCommands: readonly CommandSpec[] = [
   {
@@ -111,7 +112,7 @@ function waitAndPop(call: Call, atHead: boolean): void {
   const end = args.ends[i]!
   reply.array(2)
   reply.bulk(args.bytes, start, end)
-  popOne(call, i, call.write(i), atHead)
+  popEnd(call, i, call.write(i), atHead)
   call.propagation
     .effect(db, 2)
     .word(atHead ? "LPOP" : "RPOP")

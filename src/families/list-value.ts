@@ -15,12 +15,13 @@ import type { Database } from "../keyspace/db.ts"
 import { Notify } from "../keyspace/events.ts"
 import { Kind } from "../keyspace/kinds.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
-import { entryAt } from "../structs/list-chunk.ts"
+import { entryAt, type ListChunk } from "../structs/list-chunk.ts"
 import { ListCursor } from "../structs/list-chunks.ts"
 import { ListValue } from "../structs/list-value.ts"
 import { foundChunk, foundOffset, foundSpan, locate } from "../structs/list-view.ts"
 import {
   LP_EMPTY_BYTES,
+  lpBack,
   lpBytes,
   lpDelete,
   lpDeleteRange,
@@ -118,10 +119,7 @@ export function readEnd(keys: ByteMap, address: number, atHead: boolean): void {
     const at = keys.valueStart
     readText(b, atHead ? lpFirst(b, at) : lpLast(b, at))
   } else {
-    const list = listOf(keys, address)
-    const { spans } = list
-    const { chunks } = atHead ? spans[0]! : spans[spans.length - 1]!
-    const chunk = atHead ? chunks[0]! : chunks[chunks.length - 1]!
+    const chunk = endChunk(listOf(keys, address), atHead)
     readText(chunk.bytes, atHead ? chunk.head : lpPrev(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail))
   }
   endBytes = textBytes
@@ -312,6 +310,41 @@ export function dropRange(keys: ByteMap, address: number, from: number, count: n
   }
   const own = keys.ownValue(address)
   return keys.resizeValue(own, lpDeleteRange(keys.valueBytes, keys.valueStart, from, count))
+}
+
+/** Replies the element at an end, and takes it from the list under the key that is argument `i`. */
+export function popEnd(call: Call, i: number, address: number, atHead: boolean): void {
+  const { reply } = call
+  const { keys } = call.db
+  const event = atHead ? "lpop" : "rpop"
+  if (keys.type(address) !== Kind.ListChunks) {
+    readEnd(keys, address, atHead)
+    reply.bulk(endBytes, endStart, endEnd)
+    elementsRemoved(call, i, dropEnd(keys, address, atHead), event, 1)
+    return
+  }
+  // The same without asking at each step what kind of list it is: this is what queues do all day.
+  const list = listOf(keys, address)
+  const chunk = endChunk(list, atHead)
+  bulkOfEntry(
+    reply,
+    chunk.bytes,
+    atHead ? chunk.head : lpBack(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail, 1),
+  )
+  const before = list.bytes
+  list.own()
+  if (atHead) list.popHead()
+  else list.popTail()
+  if (list.bytes !== before) keys.noteObjectBytes(address)
+  if (list.length === 0 || list.spans.length === 1) elementsRemoved(call, i, address, event, 1)
+  else call.changed(i, Notify.List, event)
+}
+
+/** The first or the last chunk of a list that is not empty. */
+function endChunk(list: ListValue, first: boolean): ListChunk {
+  const { spans } = list
+  const { chunks } = first ? spans[0]! : spans[spans.length - 1]!
+  return first ? chunks[0]! : chunks[chunks.length - 1]!
 }
 
 /**

@@ -6,15 +6,11 @@ import { Notify } from "../keyspace/events.ts"
 import { ValueType } from "../keyspace/kinds.ts"
 import {
   absoluteIndex,
-  dropEnd,
   dropRange,
   elementsRemoved,
-  endBytes,
-  endEnd,
-  endStart,
   listLength,
+  popEnd,
   pushArguments,
-  readEnd,
   replyRange,
 } from "./list-value.ts"
 
@@ -204,15 +200,7 @@ function pop(call: Call, atHead: boolean): void {
     else popCounted(call, 1, address, atHead, count)
     return
   }
-  popOne(call, 1, address, atHead)
-}
-
-/** Replies the element at an end and takes it from the list under the key that is argument `i`. */
-export function popOne(call: Call, i: number, address: number, atHead: boolean): void {
-  const { keys } = call.db
-  readEnd(keys, address, atHead)
-  call.reply.bulk(endBytes, endStart, endEnd)
-  elementsRemoved(call, i, dropEnd(keys, address, atHead), atHead ? "lpop" : "rpop", 1)
+  popEnd(call, 1, address, atHead)
 }
 
 /** Replies up to `count` elements from an end, as an array, and takes them; returns how many. */
