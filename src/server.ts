@@ -5,6 +5,7 @@
 import { Acl } from "./acl/acl.ts"
 import { aclCommands } from "./acl/commands.ts"
 import { aclGate } from "./acl/gate.ts"
+import { clusterCommands } from "./cluster/commands.ts"
 import { CommandRegistry } from "./command/registry.ts"
 import type { ConfigFault } from "./config/conf-file.ts"
 import type { Config } from "./config/config.ts"
@@ -114,6 +115,7 @@ export class Server {
       evalCommands(() => this.scripting),
       functionCommands(() => this.scripting),
       replicationCommands(() => this.replication),
+      clusterCommands,
     ]
     const renames = config.renamedCommands.map(({ from, to }) => [from, to] as const)
     const registry = new CommandRegistry(specs, renames)
