@@ -99,6 +99,11 @@ export class ScriptCache {
     const known = this.findSource(bytes, start, end)
     if (known !== undefined) {
       if (isPassing) this.lastEval = known
+      else {
+        // SCRIPT LOAD of what EVAL had brought: now it stays.
+        known.isPassing = false
+        this.passing.delete(known.name)
+      }
       return known
     }
     const shebang = readShebang(bytes, start, end)

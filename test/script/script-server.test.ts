@@ -126,6 +126,11 @@ describe("scripts in a server", () => {
     await server.execute("EVAL", "return 1000", 0)
     expect(await server.execute("SCRIPT", "EXISTS", loaded, first)).toEqual([1, 0])
     expect(String(await server.execute("INFO", "stats"))).toContain("evicted_scripts:500\r")
+    // Also of those that EVAL had brought before.
+    await server.execute("EVAL", "return 'both'", 0)
+    const both = await server.execute("SCRIPT", "LOAD", "return 'both'")
+    for (let i = 0; i < 500; i++) await server.execute("EVAL", `return ${1000 + i}`, 0)
+    expect(await server.execute("EVALSHA", both as string, 0)).toBe("both")
   })
 
   test("a script that takes all memory gets an error, and the server goes on", async () => {
