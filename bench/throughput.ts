@@ -27,6 +27,8 @@ export interface ThroughputCase {
   command: string[]
   /** Cost of one command against a SET, roughly: it divides the number of requests. */
   weight?: number
+  /** Random numbers are below this; a million by default. */
+  keys?: number
   /** Runs on an empty server before every measurement; `count` is the number of requests that follow. */
   prepare?: (client: Client, count: number) => Promise<unknown>
   /** So many clients are subscribed to the channel "news" meanwhile. */
@@ -191,6 +193,37 @@ export const containers: ThroughputCase[] = [
   { name: "EVAL return 1", command: ["EVAL", "return 1", "0"], weight: 3 },
 ]
 
+/** One command for each of a million keys, whose number is the second argument's. */
+function forEachKey(command: (key: string) => string[]) {
+  return (client: Client) => each(client, keySpaceMax, i => command(padded(i)))
+}
+
+/** The same small things, each in one of a million values instead of all in one: most of the time goes into finding it. */
+export const spread: ThroughputCase[] = [
+  { name: "LPUSH, a million lists", command: ["LPUSH", `list:${random}`, value] },
+  {
+    name: "RPOP, a million lists",
+    command: ["RPOP", `list:${random}`],
+    prepare: forEachKey(key => ["RPUSH", `list:${key}`, value, value]),
+  },
+  { name: "SADD, a million sets", command: ["SADD", `set:${random}`, `element:${random}`] },
+  { name: "HSET, a million hashes", command: ["HSET", `hash:${random}`, "field", value] },
+  { name: "ZADD, a million sorted sets", command: ["ZADD", `zset:${random}`, random, `element:${random}`] },
+  {
+    name: "ZRANK, a million sorted sets",
+    command: ["ZRANK", `zset:${random}`, "b"],
+    prepare: forEachKey(key => ["ZADD", `zset:${key}`, "1", "a", "2", "b"]),
+  },
+  { name: "PFADD, a million HyperLogLogs", command: ["PFADD", `hll:${random}`, `element:${random}`] },
+  {
+    name: "XADD, ten thousand streams",
+    command: ["XADD", `stream:${random}`, "*", "field", value],
+    keys: 10_000,
+    prepare: client => each(client, 10_000, i => ["XADD", `stream:${padded(i)}`, "*", "field", value]),
+    weight: 2,
+  },
+]
+
 /**
  * Directives for the durable runs; the fsync policy of most installations. No rewrites: when they fall into a
  * measurement is chance, and a forked child's time would not be counted.
@@ -219,7 +252,7 @@ async function drive(server: ServerProcess, test: ThroughputCase, count: number,
     "-c": clients,
     "-n": count,
     "-P": pipeline,
-    "-r": keySpaceMax,
+    "-r": test.keys ?? keySpaceMax,
   }
   const argv = ["redis-benchmark", ...Object.entries(options).flat().map(String), "--csv", ...test.command]
   const before = server.cpuSeconds()
