@@ -158,7 +158,8 @@ export function connectToMaster(
       socket.terminate()
       ended(error.message)
     },
-    connectError: (_socket, error) => ended(error.message),
+    // May come while Bun.connect has not returned, when no route leads there; its promise tells of it later.
+    connectError: () => undefined,
   }
   const options = { port, socket, ...(tls === undefined ? {} : { tls }) }
   const direct = () => Bun.connect({ hostname: host, ...options })
@@ -179,14 +180,7 @@ async function connectFrom(
     // A name is looked up first: the runtime heeds the source only for a plain address of the same family.
     const family = isIP(source) === 6 ? 6 : 4
     const hostname = isIP(host) !== 0 ? host : (await lookup(host, { family })).address
-    const attempt = {
-      ...options,
-      hostname,
-      localAddress: source,
-      // That it did not work from there is not told to anybody: the other attempt is.
-      socket: { ...options.socket, connectError: () => undefined },
-    }
-    return await Bun.connect(attempt)
+    return await Bun.connect({ ...options, hostname, localAddress: source })
   } catch {
     return direct()
   }

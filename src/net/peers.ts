@@ -172,7 +172,8 @@ export class PeerLines implements Peers {
         this.lost(line)
       },
       error: () => this.lost(line),
-      connectError: failed,
+      // May come while Bun.connect has not returned, when no route leads there; its promise tells of it later.
+      connectError: () => undefined,
     }
     Bun.connect({ hostname, port, socket, ...(tls === undefined ? {} : { tls }) }).catch(failed)
   }

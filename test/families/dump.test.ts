@@ -270,6 +270,9 @@ describe("MIGRATE", () => {
   test("targets that are not there, say nothing, or hang up", async () => {
     await run("SET k v")
     expect(await migrate("k 0 500", 1)).toEqual(error("IOERR error or timeout connecting to the client"))
+    // An address of many, to which no connection leads: the runtime says so before it returns.
+    const nowhere = error("IOERR error or timeout connecting to the client")
+    expect(await run("MIGRATE 224.0.0.1 6379 k 0 500")).toEqual(nowhere)
     const silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } })
     const slow = migrate("k 0 200", silent.port)
     const bystander = await Client.connect(server.port)

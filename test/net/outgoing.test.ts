@@ -1,6 +1,7 @@
 /** Where connections of our own start from. */
 import { describe, expect, test } from "bun:test"
 import { inSync, startFollowing, startNode } from "../replication/kit.ts"
+import { until } from "../support/condition.ts"
 
 // Elsewhere 127.0.0.2 is no address of the machine.
 describe.skipIf(process.platform !== "linux")("bind-source-addr", () => {
@@ -24,4 +25,11 @@ describe.skipIf(process.platform !== "linux")("bind-source-addr", () => {
     await inSync(master, replica)
     expect((await master.info()).slave0).toContain("ip=127.0.0.1,")
   })
+})
+
+test("a master to which no route leads is tried again", async () => {
+  await using replica = await startNode()
+  // An address of many: the runtime says that it cannot be before it returns.
+  await replica.call("REPLICAOF", "224.0.0.1", 6379)
+  await until(() => replica.log.filter(line => line.includes("Connecting to MASTER")).length > 1)
 })
