@@ -180,7 +180,8 @@ async function connectFrom(
     // A name is looked up first: the runtime heeds the source only for a plain address of the same family.
     const family = isIP(source) === 6 ? 6 : 4
     const hostname = isIP(host) !== 0 ? host : (await lookup(host, { family })).address
-    return await Bun.connect({ ...options, hostname, localAddress: source })
+    const attempt = { ...options, hostname, localAddress: source }
+    return await Bun.connect(attempt)
   } catch {
     return direct()
   }
