@@ -8,11 +8,15 @@
 import { Call } from "../command/context.ts"
 import { extractKeys, KeyPositions } from "../command/key-specs.ts"
 import { Flag, type RegisteredCommand } from "../command/registry.ts"
+import type { KeyspaceEvents } from "../keyspace/events.ts"
+import type { FieldExpiry } from "../keyspace/field-expiry.ts"
 import type { HiddenMembers } from "../keyspace/hidden-members.ts"
+import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
 import type { Client } from "./client.ts"
 import type { Engine } from "./engine.ts"
+import type { Propagator } from "./propagate.ts"
 
 /** Of the cheap commands one in this many is timed, and counts for all of them; and the first of each. */
 const TIMED_ONE_IN = 16
@@ -20,6 +24,11 @@ const ERROR_BYTE = 45
 
 export class Caller {
   private readonly engine: Engine
+  // What every command needs is kept at hand: each hop through the engine is a load and a check.
+  private readonly keyspace: Keyspace
+  private readonly events: KeyspaceEvents
+  private readonly memberExpiry: FieldExpiry
+  private readonly propagator: Propagator
   private readonly levels: Call[] = []
   private depth = 0
   private untimed = 0
@@ -46,6 +55,10 @@ export class Caller {
 
   constructor(engine: Engine) {
     this.engine = engine
+    this.keyspace = engine.keyspace
+    this.events = engine.keyspace.events
+    this.memberExpiry = engine.keyspace.memberExpiry
+    this.propagator = engine.propagator
     this.writer = engine.output.writer
   }
 
@@ -65,10 +78,8 @@ export class Caller {
   }
 
   run(client: Client, command: RegisteredCommand, args: Arguments, retrying = false): void {
-    const engine = this.engine
     const call = this.levels[this.depth] ?? this.addLevel()
-    const { events } = engine.keyspace
-    const { propagator } = engine
+    const { events, propagator } = this
     const reply = this.writer
     call.args = args
     call.reply = reply
@@ -80,18 +91,18 @@ export class Caller {
     const dirty = events.dirty
     const outerReplaced = propagator.replaced
     const timed = this.timesAll || !command.isCheap || !command.wasTimed || ++this.untimed >= TIMED_ONE_IN
-    const startedAt = timed ? engine.clock.monotonicMicros() : 0
+    const startedAt = timed ? this.engine.clock.monotonicMicros() : 0
     this.depth++
     propagator.open()
     propagator.replaced = false
     let hidden: readonly HiddenMembers[] | undefined
     try {
-      if (engine.keyspace.now > engine.keyspace.memberExpiry.nextDue) hidden = expireMembers(call)
+      if (this.keyspace.now > this.memberExpiry.nextDue) hidden = expireMembers(call)
       command.run!(call)
       if (events.dirty !== dirty && !propagator.replaced) propagator.verbatim(call.db, args)
     } catch (error) {
       reply.at = Math.min(replyAt, reply.at)
-      engine.onHandlerError(error, command, reply)
+      this.engine.onHandlerError(error, command, reply)
     } finally {
       if (hidden !== undefined) for (const members of hidden) members.restore()
       propagator.replaced = outerReplaced

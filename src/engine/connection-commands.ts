@@ -1,6 +1,6 @@
 /** The commands by which a connection greets the server, logs in, chooses protocol and database, and leaves. */
 
-import { shown } from "../bytes/compare.ts"
+import { bytesOf, shown } from "../bytes/compare.ts"
 import type { Call } from "../command/context.ts"
 import { DB_OUT_OF_RANGE, NOT_INTEGER, SYNTAX, wrongArity } from "../command/errors.ts"
 import type { CommandSpec } from "../command/spec.ts"
@@ -103,6 +103,8 @@ export function reportedVersion(engine: Engine): string {
   return engine.config.values.versionOverride || REDIS_VERSION
 }
 
+const PONG = bytesOf("+PONG\r\n")
+
 function ping(call: Call): void {
   const { args, reply } = call
   if (args.count > 2) {
@@ -117,7 +119,7 @@ function ping(call: Call): void {
     else reply.bulkText("")
     return
   }
-  if (args.count === 1) reply.simple("PONG")
+  if (args.count === 1) reply.raw(PONG)
   else reply.bulk(args.bytes, args.start(1), args.end(1))
 }
 

@@ -9,6 +9,7 @@ import type { Peers } from "../command/context.ts"
 import type { CommandRegistry, RegisteredCommand } from "../command/registry.ts"
 import type { Config } from "../config/config.ts"
 import type { Clock } from "../keyspace/clock.ts"
+import type { KeyspaceEvents } from "../keyspace/events.ts"
 import type { Keyspace } from "../keyspace/keyspace.ts"
 import type { Arguments } from "../resp/arguments.ts"
 import type { ReplyWriter } from "../resp/reply-writer.ts"
@@ -153,12 +154,14 @@ export class Engine {
   /** Asks the host for `endTick` soon (once per tick). */
   requestTick: () => void = nothing
 
+  private readonly events: KeyspaceEvents
   private tickRequested = false
   private lastDirty = 0
 
   constructor(options: EngineOptions) {
     this.config = options.config
     this.keyspace = options.keyspace
+    this.events = options.keyspace.events
     this.registry = options.registry
     this.clock = options.clock
     this.log = options.log
@@ -201,8 +204,9 @@ export class Engine {
 
   /** After each top-level command: what it changed may concern others, and messages to its client were held back. */
   settle(): void {
-    if (this.keyspace.events.dirty !== this.lastDirty) {
-      this.lastDirty = this.keyspace.events.dirty
+    const { dirty } = this.events
+    if (dirty !== this.lastDirty) {
+      this.lastDirty = dirty
       this.afterChange()
     }
     this.output.flushLate()
