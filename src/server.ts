@@ -67,6 +67,9 @@ export interface ServerOptions {
 
 export { ListenError }
 
+/** Room for the first keys is made when the start is over: who waits for it should have their answer first. */
+const RESERVE_AFTER_MS = 20
+
 export class Server {
   readonly config: Config
   readonly engine: Engine
@@ -290,6 +293,7 @@ export class Server {
     this.persistence.onExpiredAtLoad = undefined
     this.replication.adopt(this.persistence.loadedPoint)
     this.replication.start()
+    setTimeout(() => this.engine.keyspace.heap.reserve(), RESERVE_AFTER_MS).unref()
   }
 
   private makeReplication({ onRole }: ServerOptions): Replication {

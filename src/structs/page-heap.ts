@@ -99,6 +99,15 @@ export class PageHeap {
     return this.bytesUsed + frames * FRAME_BYTES + this.limboBlocks.length * BLOCK_BYTES
   }
 
+  /**
+   * Takes the first slabs now. It is nothing but address space, but the runtime answers such a growth with a collection of
+   * its heap, some milliseconds which no client should wait for.
+   */
+  reserve(): void {
+    if (this.bytes.length === 0) this.addSlab()
+    if (this.blockWords.length === 0) this.addBlockSlab()
+  }
+
   /** A number for a map to mark its pages with. */
   newOwner(): number {
     this.owners = (this.owners + 1) & 0x7fffffff || 1
