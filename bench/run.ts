@@ -57,7 +57,9 @@ const { values: options } = parseArgs({
 async function main() {
   if (options.help) return console.log(usage)
   const mode = options.full ? "full" : options.quick ? "quick" : "default"
-  const parts = options.only?.split(",") ?? allParts.filter(part => mode !== "quick" || (part !== "containers" && part !== "spread"))
+  const parts =
+    options.only?.split(",") ??
+    allParts.filter(part => mode !== "quick" || (part !== "containers" && part !== "spread"))
   const stray = parts.find(part => !allParts.includes(part))
   if (stray !== undefined) throw new Error(`unknown part ${stray}\n${usage}`)
   const rounds = Number(options.rounds ?? (mode === "quick" ? 1 : mode === "full" ? 5 : 3))
