@@ -255,7 +255,7 @@ async function describeKey(client: Client, key: Uint8Array): Promise<string | un
   const type = String(await client.plain("TYPE", key))
   if (type === "none") return undefined
   // A string is told by its value: what INCRBYFLOAT made of it was SET again.
-  parts.push(type === "string" ? type : `form ${await client.plain("OBJECT", "ENCODING", key)}`)
+  parts.push(type === "string" ? type : `${type} in form ${await client.plain("OBJECT", "ENCODING", key)}`)
   const read = async (...command: Arg[]) => parts.push(formatReply(await client.raw(...command)))
   if (type === "string") await read("GET", key)
   else if (type === "list") await read("LRANGE", key, 0, -1)
@@ -282,12 +282,14 @@ const RADIX_TREE = /"radix-tree-(keys|nodes)", (\(int\) )?\d+,? ?/g
 
 /**
  * `is` with the form of `was`, where that may differ: as in Redis, ZADD XX, SADD or HSETNX of much turns a packed value into a
- * table even if it adds nothing, and what changes no data is not propagated. So a table may come back packed, never the
- * other way round.
+ * table even if it adds nothing, and what changes no data is not propagated. So a table may come back packed. The other way round
+ * only a set may: what SPOP leaves of a large one is packed, what the SREM in its place leaves is not.
  */
 function withFormOf(is: string, was: string): string {
   const table = /form (skiplist|hashtable)/.exec(was)?.[0]
-  return table === undefined ? is : is.replace(/form (listpackex|listpack|intset)/, table)
+  if (table !== undefined) return is.replace(/form (listpackex|listpack|intset)/, table)
+  const packed = /\bset in form (listpack|intset)/.exec(was)?.[0]
+  return packed === undefined ? is : is.replace("set in form hashtable", packed)
 }
 
 function differences(before: Map<string, string>, after: Map<string, string>): string[] {
