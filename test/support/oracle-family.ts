@@ -177,6 +177,9 @@ class Pair {
   async run(commands: readonly (Command | LooseCommand)[], finalState: boolean | "encodings"): Promise<Failure | null> {
     await using ours = await Client.connect(this.#ports[0], { resp: this.resp })
     await using oracle = await Client.connect(this.#ports[1], { resp: this.resp })
+    // Apart from the two, which may be within a transaction.
+    await using ourObserver = await Client.connect(this.#ports[0])
+    await using oracleObserver = await Client.connect(this.#ports[1])
     const prepare: Command[] = [
       ["FLUSHALL"],
       ...(this.#options.prepare ?? []),
@@ -193,7 +196,7 @@ class Pair {
       const difference =
         (await findDifference(ours, oracle, block, options)) ??
         (this.#options.events === false ? null : await events.difference(block, this.#options.events?.except)) ??
-        (this.#options.lookups === false ? null : await this.#lookups(ours, oracle, block))
+        (this.#options.lookups === false ? null : await this.#lookups(ourObserver, oracleObserver, block))
       if (difference === null) continue
       const index = from + difference.index
       return { difference: { ...difference, index }, sequence: commands.slice(0, index + 1) }
