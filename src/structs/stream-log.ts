@@ -270,6 +270,11 @@ export class StreamLog extends StreamView {
   blockBytesMax: number
   blockEntriesMax: number
   private blocksBytes = 0
+  /**
+   * The last block, once something was appended to it; undefined when the directory has changed since. It saves `append` the
+   * way through the directory, where each hop waits for memory if there are many streams.
+   */
+  private last: Block | undefined
 
   constructor(blockBytesMax = 4096, blockEntriesMax = 100, epoch = 0) {
     super(new IdDirectory<Block>(epoch))
@@ -302,16 +307,11 @@ export class StreamLog extends StreamView {
    * has checked. O(size of the entry).
    */
   append(id: StreamId, fields: StreamFields): void {
-    const { blocks } = this
-    let block: Block | undefined
-    if (blocks.toLast(scratchPlace)) {
-      block = blocks.at(scratchPlace)!
-      if (this.isFull(block, fields)) {
-        this.trimCapacity(block)
-        block = undefined
-      } else block = this.own(scratchPlace)
+    let block = this.last
+    if (block === undefined || block.epoch !== this.epoch || this.isFull(block, fields)) {
+      block = this.blockFor(id, fields)
+      this.last = block
     }
-    if (block === undefined) block = this.openBlock(id, fields)
     this.appendTo(block, id, fields)
     this.lastId.copy(id)
     if (this.length === 0) this.firstId.copy(id)
@@ -412,6 +412,7 @@ export class StreamLog extends StreamView {
     }
     writeCounts(block)
     this.blocks.append(block)
+    this.last = undefined
     this.blocksBytes += blockBytes(block)
     if (this.length === 0) readEntryId(block, block.liveAt, this.firstId)
     this.length += block.count
@@ -424,6 +425,17 @@ export class StreamLog extends StreamView {
     const bound = this.blockBytesMax
     if (total >= (bound === 0 ? STREAM_BLOCK_BYTES_MAX : Math.min(bound, STREAM_BLOCK_BYTES_MAX))) return true
     return this.blockEntriesMax > 0 && block.count + block.deleted >= this.blockEntriesMax
+  }
+
+  /** The block that an entry is to be appended to, owned; a new one where the last is full. */
+  private blockFor(id: StreamId, fields: StreamFields): Block {
+    const { blocks } = this
+    if (blocks.toLast(scratchPlace)) {
+      const last = blocks.at(scratchPlace)!
+      if (!this.isFull(last, fields)) return this.own(scratchPlace)
+      this.trimCapacity(last)
+    }
+    return this.openBlock(id, fields)
   }
 
   /** A new last block with the names of these fields and no entry yet. */
@@ -496,12 +508,14 @@ export class StreamLog extends StreamView {
     if (block.epoch === this.epoch) return block
     const clone = cloneBlock(block, this.epoch)
     this.blocks.replace(place, clone)
+    this.last = undefined
     return clone
   }
 
   private dropBlock(place: Place): void {
     this.blocksBytes -= blockBytes(this.blocks.at(place)!)
     this.blocks.remove(place)
+    this.last = undefined
   }
 
   /** Deletes the first `count` live entries of an owned block, which has more. */
