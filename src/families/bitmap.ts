@@ -163,7 +163,7 @@ function bitcount(call: Call): void {
     if (Number.isNaN(range.first)) return
     range.last = call.integer(3)
     if (Number.isNaN(range.last) || !parseUnit(call, 4)) return
-    if (range.first < 0 && range.last < 0 && range.first > range.last) {
+    if (range.first < 0 && range.last < 0 && args.exceeds(2, 3)) {
       // Answered before the string is looked at, but not before its type is.
       if (call.readTyped(1, ValueType.String) >= 0) reply.integer(0)
       return

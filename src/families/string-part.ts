@@ -140,7 +140,7 @@ function getrange(call: Call): void {
     keys.readValue(address)
     length = keys.valueEnd - keys.valueStart
   }
-  const isBackwards = first < 0 && last < 0 && first > last
+  const isBackwards = first < 0 && last < 0 && call.args.exceeds(2, 3)
   if (first < 0) first = Math.max(0, first + length)
   if (last < 0) last = Math.max(0, last + length)
   last = Math.min(last, length - 1)

@@ -60,6 +60,11 @@ export class Arguments {
     return parseInt64(this.bytes, this.starts[i]!, this.ends[i]!)
   }
 
+  /** Whether argument `i` is a greater integer than `j`: also beyond 2^53. Both must be known to be 64-bit integers. */
+  exceeds(i: number, j: number): boolean {
+    return this.int64(i)! > this.int64(j)!
+  }
+
   /** A copy of the argument's bytes. */
   copy(i: number): Uint8Array<ArrayBuffer> {
     return copyOf(this.bytes, this.starts[i]!, this.ends[i]!)

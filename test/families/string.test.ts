@@ -307,6 +307,21 @@ test("long strings grow in place, and what is added is zero", async () => {
   expect(await probe.run("STRLEN", "b")).toBe(bytes)
 })
 
+test("a range that ends before it begins is empty, however far before the first byte", async () => {
+  await using probe = await Probe.start()
+  await probe.run("SET", "k", "abcdef")
+  const [least, next] = ["-9223372036854775808", "-9223372036854775807"]
+  for (const [first, last, text, bits] of [
+    [least, next, "a", 3],
+    [least, least, "a", 3],
+    [next, least, "", 0],
+    ["-3", "-4", "", 0],
+  ] as const) {
+    expect(await probe.run("GETRANGE", "k", first, last)).toBe(text)
+    expect(await probe.run("BITCOUNT", "k", first, last)).toBe(bits)
+  }
+})
+
 test("a snapshot keeps what commands change meanwhile", async () => {
   await using probe = await Probe.start()
   const { keys, keyspace } = probe

@@ -51,7 +51,7 @@ oracleFamily("keys and databases", {
     "LPOP key": 1,
     "HDEL key field": 1,
     "ZPOPMIN key": 1,
-    "SORT key ALPHA": 1,
+    "SORT key ALPHA STORE key": 1,
     "FLUSHDB [ASYNC|SYNC]": 1,
     "FLUSHALL [ASYNC|SYNC]": 1,
     "KEYS '*'": 2,
