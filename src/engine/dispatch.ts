@@ -46,6 +46,7 @@ export class Dispatcher {
     const bytes = args.bytes
     let command = known ?? engine.registry.lookup(bytes, args.starts[0]!, args.ends[0]!)
     if (command === undefined) {
+      client.lastCommand = undefined
       if (isHttp(args)) this.dropHttp(client)
       else this.reject(client, undefined, unknownCommand(args))
       return
@@ -53,6 +54,7 @@ export class Dispatcher {
     if (command.isContainer && args.count > 1) {
       const subcommand = command.lookupSubcommand(bytes, args.starts[1]!, args.ends[1]!)
       if (subcommand === undefined) {
+        client.lastCommand = undefined
         this.reject(client, command, unknownSubcommand(args.latin1(1), command.fullName))
         return
       }

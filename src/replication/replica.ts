@@ -53,6 +53,8 @@ export class Replica {
   state: ReplicaState = "wait_start"
   /** Asked with SYNC: it sends no acknowledgements. */
   isOld = false
+  /** The command that it was answered, against all rules. */
+  answered: string | undefined
   /** Wait for an acknowledgement before the stream is sent. */
   startsOnAck = false
   /** The stream from where its snapshot, or its own data, ends. */

@@ -70,6 +70,38 @@ export class Replicas implements Sink {
     acknowledgements.syncedBy = offset => this.countWhere(replica => replica.syncedOffset >= offset)
     acknowledgements.replicaOffset = () => this.dataEnd
     acknowledgements.onWaiting = () => this.requestAcks()
+    this.watchReplies()
+  }
+
+  /**
+   * Nothing in the stream is an answer: a replica that gets one is no replica, and is not served any further. The refused
+   * reply itself comes to light at the end of the tick only.
+   */
+  private watchReplies(): void {
+    const { engine } = this
+    const { output } = engine
+    const { beforeCommand, afterCommand, onRejected } = engine
+    let replyAt = 0
+    engine.beforeCommand = (client, command, args) => {
+      beforeCommand(client, command, args)
+      replyAt = output.writer.at
+    }
+    engine.afterCommand = (client, command, args) => {
+      afterCommand(client, command, args)
+      if (!client.isReplica || output.current !== client) return
+      if (output.writer.at > replyAt && output.isOwn(replyAt)) this.noteAnswered(client)
+    }
+    engine.onRejected = (client, command, error) => {
+      onRejected(client, command, error)
+      if (client.isReplica && (client.conditions & ClientCondition.Silent) === 0) this.noteAnswered(client)
+    }
+  }
+
+  private noteAnswered(client: Client): void {
+    const replica = this.byClient.get(client)
+    if (replica === undefined || replica.answered !== undefined) return
+    replica.answered = client.lastCommand?.fullName ?? "<unknown>"
+    this.engine.clients.finish(client)
   }
 
   /** Where the data ends that was propagated so far, in this tick too. */
@@ -266,10 +298,9 @@ export class Replicas implements Sink {
     replica.pump()
   }
 
-  /** Nothing in the stream is an answer: a replica that asks is no replica. */
   private onReply(replica: Replica, text: string): void {
     const { engine } = this
-    const command = replica.client.lastCommand?.fullName ?? "unknown"
+    const command = replica.answered ?? replica.client.lastCommand?.fullName ?? "<unknown>"
     if (text[0] === "-") {
       this.unexpectedErrors++
       engine.log(

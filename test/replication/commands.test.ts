@@ -90,6 +90,31 @@ describe("PSYNC and SYNC", () => {
     }
     expect(node.logged("Replica generated a reply to command 'ping', disconnecting it")).toBe(true)
   })
+
+  test("of several commands that a replica sends the one that is answered is named, and the last", async () => {
+    await using node = await startNode()
+    for (const [first, name] of [
+      ["TIME", "time"],
+      ["GET", "get"],
+      ["GET k", "get"],
+      ["NOSUCH", "<unknown>"],
+      ["CLIENT NOSUCH", "<unknown>"],
+    ]) {
+      const socket = await Bun.connect({
+        hostname: "127.0.0.1",
+        port: node.port,
+        socket: { data: () => {}, close: () => {} },
+      })
+      const { replicas } = node.replication
+      socket.write("SYNC\r\n")
+      await until(() => [...replicas.all][0]?.state === "online")
+      socket.write(`REPLCONF ACK 0\r\n${first}\r\nCONFIG SET hz 77\r\nREPLCONF ACK 0\r\n`)
+      await until(() => replicas.all.size === 0)
+      const lines = node.log.filter(line => line.includes("Replica generated a reply"))
+      expect(lines.at(-1)).toContain(`to command '${name}', disconnecting it`)
+    }
+    expect((await node.info("server")).configured_hz).toBe("10")
+  })
 })
 
 test("a replica that is loading shows with newlines that it is there", async () => {
