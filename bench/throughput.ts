@@ -307,8 +307,10 @@ export async function measureThroughput(
       }
       const count = Math.max(options.pipeline * 4, Math.round(options.requests / (test.weight ?? 1)))
       const cells = servers.map((): Cell[] => [])
-      // The first round is not counted: servers run for long, and one of the two compiles its code as it goes.
-      for (let round = -1; round < options.rounds; round++) {
+      // The first round is not counted: servers run for long, and one of the two compiles its code as it goes. What all
+      // commands have in common falls to the first of them.
+      const uncounted = test === cases[0] ? 3 : 1
+      for (let round = -uncounted; round < options.rounds; round++) {
         const order = servers.map((_, i) => (round % 2 === 0 ? i : servers.length - 1 - i))
         for (const i of order) {
           const cell = await measureOnce(servers[i]!, test, count, options.pipeline)
