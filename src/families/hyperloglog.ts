@@ -21,6 +21,7 @@ import {
   hllCount,
   hllCountRegisters,
   hllDenseAdd,
+  hllDenseLacks,
   hllInvalidateCache,
   hllIsDense,
   hllIsValid,
@@ -128,10 +129,12 @@ function pfadd(call: Call): void {
   if (address !== 0 && !readHll(call, address)) return
   let updates = 0
   if (address !== 0 && hllIsDense(keys.valueBytes, keys.valueStart)) {
-    keys.ownValue(address)
-    const { valueBytes, valueStart } = keys
+    const { bytes, starts, ends } = args
     for (let i = 2; i < args.count; i++) {
-      if (hllDenseAdd(valueBytes, valueStart, args.bytes, args.starts[i]!, args.ends[i]!)) updates++
+      if (!hllDenseLacks(keys.valueBytes, keys.valueStart, bytes, starts[i]!, ends[i]!)) continue
+      // Most elements change nothing, so the value is made ours only now; it may be another array then.
+      if (updates++ === 0) keys.ownValue(address)
+      hllDenseAdd(keys.valueBytes, keys.valueStart, bytes, starts[i]!, ends[i]!)
     }
   } else {
     const sparseBytesMax = call.config.get("hll-sparse-max-bytes")

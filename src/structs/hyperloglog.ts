@@ -177,6 +177,12 @@ function denseRaise(b: Uint8Array, start: number, register: number, value: numbe
   return true
 }
 
+/** Whether adding an element would change a dense value. */
+export function hllDenseLacks(b: Uint8Array, start: number, element: Uint8Array, eStart: number, eEnd: number): boolean {
+  hash(element, eStart, eEnd)
+  return denseGet(b, start, hashLow & REGISTER_MASK) < rank()
+}
+
 /** Adds an element to a dense value in place, and marks the cache stale if that changed it; whether it did. */
 export function hllDenseAdd(b: Uint8Array, start: number, element: Uint8Array, eStart: number, eEnd: number): boolean {
   hash(element, eStart, eEnd)
