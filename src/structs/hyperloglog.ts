@@ -178,7 +178,13 @@ function denseRaise(b: Uint8Array, start: number, register: number, value: numbe
 }
 
 /** Whether adding an element would change a dense value. */
-export function hllDenseLacks(b: Uint8Array, start: number, element: Uint8Array, eStart: number, eEnd: number): boolean {
+export function hllDenseLacks(
+  b: Uint8Array,
+  start: number,
+  element: Uint8Array,
+  eStart: number,
+  eEnd: number,
+): boolean {
   hash(element, eStart, eEnd)
   return denseGet(b, start, hashLow & REGISTER_MASK) < rank()
 }
