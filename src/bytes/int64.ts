@@ -158,7 +158,7 @@ function writeSmall(bytes: Uint8Array, at: number, n: number): number {
     bytes[at] = ZERO + n
     return at + 1
   }
-  const end = at + (n < 100 ? 2 : n < 1000 ? 3 : n < 10000 ? 4 : n < 100000 ? 5 : integerLength(n))
+  const end = at + integerLength(n)
   let back = end
   while (n >= 100) {
     const rest = (n / 100) | 0

@@ -21,7 +21,6 @@ import { ListValue } from "../structs/list-value.ts"
 import { foundChunk, foundOffset, foundSpan, locate } from "../structs/list-view.ts"
 import {
   LP_EMPTY_BYTES,
-  lpBack,
   lpBytes,
   lpDelete,
   lpDeleteRange,
@@ -120,7 +119,7 @@ export function readEnd(keys: ByteMap, address: number, atHead: boolean): void {
     readText(b, atHead ? lpFirst(b, at) : lpLast(b, at))
   } else {
     const chunk = endChunk(listOf(keys, address), atHead)
-    readText(chunk.bytes, atHead ? chunk.head : lpPrev(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail))
+    readText(chunk.bytes, endEntry(chunk, atHead))
   }
   endBytes = textBytes
   endStart = textStart
@@ -287,11 +286,7 @@ export function pushElement(
 /** Drops the element at an end, without turning the form. */
 export function dropEnd(keys: ByteMap, address: number, atHead: boolean): number {
   if (keys.type(address) === Kind.ListChunks) {
-    const list = ownList(keys, address)
-    const before = list.bytes
-    if (atHead) list.popHead()
-    else list.popTail()
-    if (list.bytes !== before) keys.noteObjectBytes(address)
+    dropFromChunks(keys, address, listOf(keys, address), atHead)
     return address
   }
   const own = keys.ownValue(address)
@@ -326,16 +321,8 @@ export function popEnd(call: Call, i: number, address: number, atHead: boolean):
   // The same without asking at each step what kind of list it is: this is what queues do all day.
   const list = listOf(keys, address)
   const chunk = endChunk(list, atHead)
-  bulkOfEntry(
-    reply,
-    chunk.bytes,
-    atHead ? chunk.head : lpBack(chunk.bytes, chunk.head - LP_HEADER_BYTES, chunk.tail, 1),
-  )
-  const before = list.bytes
-  list.own()
-  if (atHead) list.popHead()
-  else list.popTail()
-  if (list.bytes !== before) keys.noteObjectBytes(address)
+  bulkOfEntry(reply, chunk.bytes, endEntry(chunk, atHead))
+  dropFromChunks(keys, address, list, atHead)
   if (list.length === 0 || list.spans.length === 1) elementsRemoved(call, i, address, event, 1)
   else call.changed(i, Notify.List, event)
 }
@@ -345,6 +332,19 @@ function endChunk(list: ListValue, first: boolean): ListChunk {
   const { spans } = list
   const { chunks } = first ? spans[0]! : spans[spans.length - 1]!
   return first ? chunks[0]! : chunks[chunks.length - 1]!
+}
+
+/** Offset of the first or the last entry of a chunk. */
+function endEntry({ bytes, head, tail }: ListChunk, first: boolean): number {
+  return first ? head : lpPrev(bytes, head - LP_HEADER_BYTES, tail)
+}
+
+function dropFromChunks(keys: ByteMap, address: number, list: ListValue, atHead: boolean): void {
+  const before = list.bytes
+  list.own()
+  if (atHead) list.popHead()
+  else list.popTail()
+  if (list.bytes !== before) keys.noteObjectBytes(address)
 }
 
 /**
@@ -359,14 +359,10 @@ export function elementsRemoved(call: Call, i: number, address: number, event: s
   db.modified(args.bytes, start, end)
   events.dirty += count
   events.notify(Notify.List, event, db, args.bytes, start, end)
-  const { keys } = db
-  if (keys.type(address) === Kind.ListChunks) {
-    const list = listOf(keys, address)
-    if (list.length > 0) {
-      if (list.spans.length === 1) shrinkList(call, keys, address)
-      return
-    }
-  } else if (listLength(keys, address) > 0) return
+  if (listLength(db.keys, address) > 0) {
+    shrinkList(call, db.keys, address)
+    return
+  }
   db.removeQuietly(address)
   events.notify(Notify.Generic, "del", db, args.bytes, start, end)
 }

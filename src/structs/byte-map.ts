@@ -200,9 +200,7 @@ export class ByteMap extends SlotTable {
 
   /** Where in its slab an inline value, or the handle of another, begins. */
   private valueAt(address: number): number {
-    const unit = address & SLAB_UNIT_MASK
-    const words = this.heap.words[address >>> SLAB_UNIT_BITS]!
-    return (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 16 : 8) + (words[unit + 1]! >>> 22)
+    return this.storedKeyStart(address) + this.storedKeyLength(address)
   }
 
   /** The blob or container of an out-of-line record. */
@@ -787,9 +785,7 @@ export class ByteMap extends SlotTable {
 
   private attach(address: number, object: Stored): void {
     if (this.heap.frozenThrough !== 0) this.keepFrozen()
-    const slab = address >>> SLAB_UNIT_BITS
-    const at = this.storedKeyStart(address) + this.storedKeyLength(address)
-    writeHandle(this.heap.views[slab]!, at, this.addObject(object))
+    writeHandle(this.heap.views[address >>> SLAB_UNIT_BITS]!, this.valueAt(address), this.addObject(object))
   }
 
   private attachBlob(address: number, bytes: Uint8Array, length: number): void {

@@ -5,7 +5,7 @@
  */
 
 import { copyBytes } from "../bytes/compare.ts"
-import { lpBack, lpForward } from "./listpack.ts"
+import { lpEntryEnd, lpPrev } from "./listpack.ts"
 
 export const HEADER_BYTES = 6
 /** Header and end byte. */
@@ -76,8 +76,15 @@ export function rebase(chunk: ListChunk, capacity: number, head: number): void {
 /** Offset of element `index`, walked to from the nearer end of the chunk. */
 export function entryAt(chunk: ListChunk, index: number): number {
   const { bytes, count } = chunk
-  if (index <= count >>> 1) return lpForward(bytes, chunk.head, index)
-  return lpBack(bytes, chunk.head - HEADER_BYTES, chunk.tail, count - index)
+  if (index <= count >>> 1) {
+    let entry = chunk.head
+    for (; index > 0; index--) entry = lpEntryEnd(bytes, entry)
+    return entry
+  }
+  let entry = chunk.tail
+  const base = chunk.head - HEADER_BYTES
+  for (; index < count; index++) entry = lpPrev(bytes, base, entry)
+  return entry
 }
 
 /** Closes the hole [from, to), moving the shorter side. */

@@ -227,30 +227,13 @@ export function lpPrev(b: Uint8Array, at: number, entry: number): number {
   if (entry <= at + HEADER_BYTES) return -1
   let cursor = entry - 1
   let byte = b[cursor]!
+  if (byte < 128) return cursor - byte
   let size = byte & 127
   for (let shift = 7; byte >= 128 && shift <= 28; shift += 7) {
     byte = b[--cursor]!
     size += (byte & 127) * 2 ** shift
   }
   return cursor - size
-}
-
-/** The entry `steps` behind one, all of which exist. */
-export function lpForward(b: Uint8Array, entry: number, steps: number): number {
-  for (; steps > 0; steps--) {
-    const head = b[entry]!
-    entry = head >= 0x80 && head < 0xc0 ? entry + 2 + (head & 63) : lpEntryEnd(b, entry)
-  }
-  return entry
-}
-
-/** The entry `steps` before one, all of which exist, in entries that follow a header at `at`. */
-export function lpBack(b: Uint8Array, at: number, entry: number, steps: number): number {
-  for (; steps > 0; steps--) {
-    const backlen = b[entry - 1]!
-    entry = backlen < 128 ? entry - 1 - backlen : lpPrev(b, at, entry)
-  }
-  return entry
 }
 
 /** Moves `steps` entries forward; -1 when the list ends before. */

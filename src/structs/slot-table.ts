@@ -187,14 +187,13 @@ export abstract class SlotTable extends RecordLog {
   /** Whether this is the key that was found last, as it is where a queue, a counter or a ranking is at work. */
   private isFound(bytes: Uint8Array, start: number, end: number): boolean {
     const address = this.foundAddress
-    const unit = address & SLAB_UNIT_MASK
-    const slab = address >>> SLAB_UNIT_BITS
-    const words = this.heap.words[slab]!
-    const length = words[unit + 1]! >>> 22
+    const length = this.storedKeyLength(address)
     if (length !== end - start || length === 0) return false
     // Neighbours tend to differ at their ends.
-    const last = (unit << 2) + ((words[unit]! & HAS_EXPIRY) !== 0 ? 15 : 7) + length
-    return this.heap.bytes[slab]![last] === bytes[end - 1] && this.keyEquals(address, bytes, start, length)
+    const own = this.heap.bytes[address >>> SLAB_UNIT_BITS]!
+    return (
+      own[this.storedKeyStart(address) + length - 1] === bytes[end - 1] && this.keyEquals(address, bytes, start, length)
+    )
   }
 
   protected keyEquals(address: number, bytes: Uint8Array, start: number, length: number): boolean {
