@@ -75,8 +75,7 @@ export class Acknowledgements {
   private targetOf(call: Call, client: Client): Target {
     const known = call.retrying ? this.targets.get(client) : undefined
     if (known !== undefined) return known
-    const { messageBytes, writer } = this.engine.propagator
-    const pending = writer.at - messageBytes
+    const pending = this.engine.propagator.bytesForFile
     const target = { localOffset: (this.local?.takenBytes ?? 0) + pending, offset: this.replicaOffset() }
     if (!client.denyBlocking) this.targets.set(client, target)
     return target

@@ -52,6 +52,16 @@ export class Propagator implements Propagation {
   private selected = -1
   private readonly scratch = new CommandWriter(64)
 
+  /** Bytes of this tick that the append-only file will get. */
+  get bytesForFile(): number {
+    return this.writer.at - this.messageBytes
+  }
+
+  /** Bytes of this tick that replicas will get. */
+  get bytesForReplicas(): number {
+    return this.writer.at - this.fileOnlyBytes
+  }
+
   /** Begins a unit; units nest, the outermost counts. */
   open(): void {
     if (this.depth++ === 0) {

@@ -2,7 +2,8 @@
  * Streams as they are read, in the forms of Redis 5 (1), 7.0 (2), 7.2 (3), 8.6 (4) and 8.8 (5).
  *
  * Blocks are taken over as they are (the log checks them itself). The list of all pending entries of a group comes first,
- * without their owners, then each consumer's: every entry must be owned by exactly one in the end, or (5) be among those that were given back.
+ * without their owners, then each consumer's: every entry must be owned by exactly one in the end, or (5) be among those
+ * that were given back.
  */
 
 import type { Keyspace } from "../keyspace/keyspace.ts"

@@ -106,20 +106,16 @@ export class Replicas implements Sink {
 
   /** Where the data ends that was propagated so far, in this tick too. */
   private get dataEnd(): number {
-    const pending = this.options.isMaster() ? this.pendingBytes : 0
+    const pending = this.options.isMaster() ? this.engine.propagator.bytesForReplicas : 0
     return pending > 0 && this.history.stream.isOpen ? this.history.stream.offset + pending : this.dataOffset
   }
 
   /** The offset that INFO and ROLE show. */
   get offset(): number {
     const { stream } = this.history
-    return stream.isOpen && this.options.isMaster() ? stream.offset + this.pendingBytes : stream.offset
-  }
-
-  /** What this tick has propagated for replicas so far. */
-  private get pendingBytes(): number {
-    const { fileOnlyBytes, writer } = this.engine.propagator
-    return writer.at - fileOnlyBytes
+    return stream.isOpen && this.options.isMaster()
+      ? stream.offset + this.engine.propagator.bytesForReplicas
+      : stream.offset
   }
 
   /** What a client has said about itself. */

@@ -48,8 +48,7 @@ export class SyncedOffset {
     }
     const last = this.places.at(-1)
     if (last !== undefined && last.offset >= offset) return
-    const { messageBytes, writer } = this.engine.propagator
-    this.places.push({ taken: file.takenBytes + writer.at - messageBytes, offset })
+    this.places.push({ taken: file.takenBytes + this.engine.propagator.bytesForFile, offset })
     if (this.places.length > PLACES_MAX) this.places = this.places.filter((_, i) => i % 2 === 1)
   }
 
