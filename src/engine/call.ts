@@ -19,7 +19,7 @@ import type { Engine } from "./engine.ts"
 import type { Propagator } from "./propagate.ts"
 
 /** Of the cheap commands one in this many is timed, and counts for all of them; and the first of each. */
-const TIMED_ONE_IN = 16
+const TIMED_ONE_IN = 64
 const ERROR_BYTE = 45
 
 export class Caller {

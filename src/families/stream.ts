@@ -203,7 +203,7 @@ function chooseId(call: Call, log: StreamLog | undefined): string {
 function append(call: Call, value: StreamValue, idAt: number): void {
   const { config } = call
   const { log } = value
-  const before = log.bytes
+  const before = log.blocksBytes
   value.own()
   log.blockBytesMax = config.values.streamNodeMaxBytes
   log.blockEntriesMax = config.values.streamNodeMaxEntries
@@ -213,7 +213,7 @@ function append(call: Call, value: StreamValue, idAt: number): void {
   replyId(call.reply, newId)
   call.changed(1, Notify.Stream, "xadd")
   if (options.strategy !== TRIM_NONE && options.apply(value) > 0) notifyStream(call, 1, "xtrim")
-  if (log.bytes !== before || options.idempotentAt !== 0) settleBytes(call, 1)
+  if (log.blocksBytes !== before || options.idempotentAt !== 0) settleBytes(call, 1)
   if (call.propagation.enabled && (options.chooseId || options.chooseSequence || options.needsRewriting)) {
     propagateAdd(call, log, idAt)
     if (options.idempotentAt !== 0) propagateName(call)

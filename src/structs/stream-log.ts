@@ -269,7 +269,10 @@ export class StreamLog extends StreamView {
   /** stream-node-max-bytes, 0 for no bound, and stream-node-max-entries, 0 for no bound. May change at any time. */
   blockBytesMax: number
   blockEntriesMax: number
-  private blocksBytes = 0
+  /** Blocks of an earlier epoch may be shared with a frozen view. The directory has it too: it need not be asked. */
+  epoch: number
+  /** Bytes allocated for the blocks: the directory grows only when these do. */
+  blocksBytes = 0
   /**
    * The last block, once something was appended to it; undefined when the directory has changed since. It saves `append` the
    * way through the directory, where each hop waits for memory if there are many streams.
@@ -280,6 +283,7 @@ export class StreamLog extends StreamView {
     super(new IdDirectory<Block>(epoch))
     this.blockBytesMax = blockBytesMax
     this.blockEntriesMax = blockEntriesMax
+    this.epoch = epoch
   }
 
   /** Bytes allocated for the live log. */
@@ -287,12 +291,10 @@ export class StreamLog extends StreamView {
     return this.blocksBytes + this.blocks.bytes
   }
 
-  get epoch(): number {
-    return this.blocks.epoch
-  }
 
   /** An exact read-only view of this moment; O(entries / 10,000) or so. `epoch` begins now, above all before. */
   freeze(epoch: number): StreamView {
+    this.epoch = epoch
     const view = new StreamView(this.blocks.freeze(epoch))
     view.length = this.length
     view.entriesAdded = this.entriesAdded
