@@ -291,7 +291,6 @@ export class StreamLog extends StreamView {
     return this.blocksBytes + this.blocks.bytes
   }
 
-
   /** An exact read-only view of this moment; O(entries / 10,000) or so. `epoch` begins now, above all before. */
   freeze(epoch: number): StreamView {
     this.epoch = epoch
