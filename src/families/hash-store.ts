@@ -42,6 +42,8 @@ import { bulkOfEntry, integerText, readSafeInteger, readText, textBytes, textEnd
 /** A packed hash never grows beyond this, whatever the thresholds say. */
 const PACKED_BYTES_MAX = 1 << 30
 const END = 0xff
+/** Digits and sign of the longest 64-bit integer. */
+const INT64_TEXT_MAX = 20
 
 export class OpenHash {
   /** Address of the record, 0 when there is no such hash. */
@@ -337,6 +339,10 @@ export class OpenHash {
     }
     const entry = this.findEntry(field, fieldStart, fieldEnd)
     if (entry !== -1) {
+      if (this.size > this.entriesMax) {
+        this.toTable()
+        return this.setInTable(field, fieldStart, fieldEnd, value, valueStart, valueEnd, keepExpiry)
+      }
       if (this.step === 2) this.replaceValue(entry, value, valueStart, valueEnd)
       else this.replaceInTriplet(entry, value, valueStart, valueEnd, keepExpiry)
       return false
@@ -393,6 +399,12 @@ export class OpenHash {
   /** To be called once after the last change: a table may have grown or shrunk. */
   settle(): void {
     if (this.table !== undefined) this.db.keys.noteObjectBytes(this.address)
+  }
+
+  /** Whether the field that is argument `i` can be given any integer in place; the thresholds may be lower than before. */
+  takesIntegers(i: number): boolean {
+    const { starts, ends } = this.call.args
+    return this.valueBytesMax >= Math.max(INT64_TEXT_MAX, ends[i]! - starts[i]!) && this.size <= this.entriesMax
   }
 
   /** Replaces the found value, which the packed form keeps as an integer, by another one. */

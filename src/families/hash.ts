@@ -291,7 +291,7 @@ function hincrby(call: Call): void {
   let isPacked = false
   if (hash.findArgument(2)) {
     old = hash.packedInteger()
-    isPacked = old !== undefined
+    isPacked = old !== undefined && hash.takesIntegers(2)
     if (old === undefined) {
       hash.readValue()
       old = parseInt64(hash.valueBytes, hash.valueStart, hash.valueEnd)

@@ -294,11 +294,15 @@ export class ExpiringHashBuilder {
     this.seen = undefined
   }
 
-  /** Triplets by expiry, those without one at the end, equal ones in the order of reading. */
+  /**
+   * Triplets by expiry, as if each field had been given its own in the order of reading: of equal ones the last comes first,
+   * and those without one are at the end.
+   */
   private layOut(): void {
     const { expiries, gathered, packed, starts } = this
-    const rank = (i: number): number => expiries[i]! || Number.POSITIVE_INFINITY
-    const order = expiries.map((_, i) => i).sort((a, b) => (rank(a) === rank(b) ? a - b : rank(a) - rank(b)))
+    const indexes = expiries.map((_, i) => i)
+    const expiring = indexes.filter(i => expiries[i] !== 0).sort((a, b) => expiries[a]! - expiries[b]! || b - a)
+    const order = expiring.concat(indexes.filter(i => expiries[i] === 0))
     packed.begin()
     for (const i of order) {
       packed.entries(gathered.bytes, starts[i]!, starts[i + 1] ?? gathered.length, 2)
