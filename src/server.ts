@@ -252,6 +252,7 @@ export class Server {
     }
     Object.assign(this.observer.ports, {
       port: () => this.port || this.tlsPort,
+      listeners: () => this.listening.describe(),
       configFile: options.configFile,
       cron: this.cron,
     })

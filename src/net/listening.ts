@@ -53,6 +53,21 @@ export class Listening {
     return this.secure.port
   }
 
+  /** What is listened on, as INFO tells it: kind by kind, each under the number it has among all kinds. */
+  describe(): [field: string, text: string][] {
+    const { bind, unixsocket } = this.engine.config.values
+    const lines: [string, string][] = []
+    const addTcp = (i: number, name: string, { port, endpoints }: Group) => {
+      if (endpoints.size === 0) return
+      const hosts = bind.filter(host => endpoints.has(host.replace(/^-/, "")))
+      lines.push([`listener${i}`, [`name=${name}`, ...hosts.map(host => `bind=${host}`), `port=${port}`].join()])
+    }
+    addTcp(0, "tcp", this.plain)
+    if (unixsocket !== "") lines.push(["listener1", `name=unix,bind=${unixsocket}`])
+    addTcp(2, "tls", this.secure)
+    return lines
+  }
+
   /** As many clients as the system lets the process have files; the configuration is held to that. */
   private boundClients(): void {
     const { config, log } = this.engine

@@ -150,6 +150,7 @@ export class Info {
       ["executable", process.execPath],
       ["config_file", ports.configFile ?? ""],
       ["io_threads_active", 0],
+      ...(ports.listeners?.() ?? []),
     ]
   }
 }

@@ -20,6 +20,8 @@ import { LARGE_REPLY, LARGE_REQUEST, SlowLog } from "./slowlog.ts"
 export interface ObserverPorts {
   /** The TCP port in use. */
   port?: () => number
+  /** Lines of INFO that say where connections are taken. */
+  listeners?: () => [field: string, text: string][]
   configFile?: string | undefined
   /** The `user` lines for CONFIG REWRITE. */
   userLines?: () => readonly string[]

@@ -4,6 +4,7 @@ import { createServer, type EmbeddedServer } from "../../src/index.ts"
 import { Client } from "../support/client.ts"
 import { until } from "../support/condition.ts"
 import { freePort } from "../support/free-port.ts"
+import { TempDir } from "../support/temp-dir.ts"
 
 const isLinux = process.platform === "linux"
 const hasIpv6 = Object.values(networkInterfaces()).some(all => all?.some(({ address }) => address === "::1"))
@@ -57,6 +58,22 @@ describe("port", () => {
     expect(server.port).toBe(port)
     expect(await answers("127.0.0.1", port)).toBe(true)
     expect(await answers("127.0.0.1", other.port)).toBe(true)
+  })
+
+  test("INFO tells of it, also after a change", async () => {
+    await using server = await createServer({ port: freePort() })
+    const told = async () => /^listener0:.*$/m.exec(String(await server.execute("INFO", "server")))?.[0]
+    expect(await told()).toBe(`listener0:name=tcp,bind=127.0.0.1,port=${server.port}`)
+    const after = freePort()
+    await set(server, "port", `${after}`, "bind", "-192.0.2.1 127.0.0.1")
+    expect(await told()).toBe(`listener0:name=tcp,bind=127.0.0.1,port=${after}`)
+    await using dir = new TempDir()
+    const unixsocket = `${dir.path}/s`
+    await using both = await createServer({ port: freePort(), config: { unixsocket } })
+    await set(both, "port", "0")
+    expect(String(await both.execute("INFO", "server"))).toMatch(
+      /io_threads_active:0\r\nlistener1:name=unix,bind=\S+\/s\r\n$/,
+    )
   })
 
   test("0 listens no more", async () => {
