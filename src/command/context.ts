@@ -161,7 +161,8 @@ export class Call {
     this.db.remove(address, this.args.bytes, this.args.starts[i]!, this.args.ends[i]!)
   }
 
-  private checkType(address: number, type: number): number {
+  /** What `readTyped` makes of the address that `read` gave, for commands that look at other arguments in between. */
+  checkType(address: number, type: number): number {
     if (address === 0 || typeOfKind(this.db.keys.type(address)) === type) return address
     this.reply.error(WRONG_TYPE)
     return -1

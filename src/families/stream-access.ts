@@ -41,6 +41,11 @@ export function readStream(call: Call, i: number): StreamValue | undefined | nul
   return streamAt(call, call.readTyped(i, ValueType.Stream))
 }
 
+/** As `readStream`, of the address that `call.read` gave. */
+export function streamRead(call: Call, address: number): StreamValue | undefined | null {
+  return streamAt(call, call.checkType(address, ValueType.Stream))
+}
+
 /** As `readStream`, on behalf of a writer. */
 export function writeStream(call: Call, i: number): StreamValue | undefined | null {
   return streamAt(call, call.writeTyped(i, ValueType.Stream))

@@ -26,6 +26,7 @@ import {
   replyId,
   seenConsumer,
   settleBytes,
+  streamRead,
   writableGroup,
 } from "./stream-access.ts"
 import { forgetIdle } from "./stream-idle.ts"
@@ -301,11 +302,13 @@ function dropMissing(call: Call, group: Group): void {
 
 function xautoclaim(call: Call): void {
   const { now, propagation, reply } = call
+  // Counted as found or missing even if the arguments turn out to be wrong.
+  const address = call.read(KEY)
   const idleMin = call.integer(IDLE, "ERR Invalid min-idle-time argument for XAUTOCLAIM")
   if (Number.isNaN(idleMin) || !readRangeStart(call, 5, first)) return
   const countMax = readAutoOptions(call)
   if (countMax === 0) return
-  const value = readStream(call, KEY)
+  const value = streamRead(call, address)
   if (value === null) return
   if (value === undefined || groupOf(call, value, GROUP) === undefined) {
     noSuchGroup(call, KEY, GROUP)

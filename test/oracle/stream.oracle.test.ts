@@ -105,13 +105,11 @@ const mayBeSpoilt = (command: Command) => !command.some(arg => arg === "*" || ar
 
 oracleFamily("stream, log", { commands: log, words: extra, looser, mayBeSpoilt })
 oracleFamily("stream, deletions", { commands: deletions, words: extra, looser, mayBeSpoilt })
-// XAUTOCLAIM looks for its key here only when the arguments are in order, and claims that find nothing make the consumer.
-const events = { except: ["keymiss", "xgroup-createconsumer", "xgroup-delconsumer"] }
-const lookups = false
-oracleFamily("stream, groups", { commands: groups, words: extra, looser, mayBeSpoilt, events, lookups })
+// Claims that find nothing make the consumer.
+const events = { except: ["xgroup-createconsumer", "xgroup-delconsumer"] }
+oracleFamily("stream, groups", { commands: groups, words: extra, looser, mayBeSpoilt, events })
 oracleFamily("stream, groups, small blocks", {
   events,
-  lookups,
   commands: groups,
   words: extra,
   looser,
@@ -156,6 +154,9 @@ XCLAIM s g c 0 1-1
 XCLAIM nokey g c 0 1-1
 XAUTOCLAIM s g c 0 0
 XAUTOCLAIM nokey g c 0 0
+XAUTOCLAIM s g c x 0
+XAUTOCLAIM nokey g c 0 0 COUNT 0
+XAUTOCLAIM nokey g c 0 x
 `
 
 const CASES_LOOSER = {
