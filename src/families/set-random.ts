@@ -14,8 +14,8 @@ import { Notify } from "../keyspace/events.ts"
 import { Kind, ValueType } from "../keyspace/kinds.ts"
 import type { CommandWriter } from "../resp/command-writer.ts"
 import type { ByteMap } from "../structs/byte-map.ts"
-import { intsetCopyValue, intsetLength, intsetRemove } from "../structs/intset.ts"
-import { lpCopyValue, lpDelete, lpEntryEnd, lpFirst, lpLength, lpSeek, lpValueLength } from "../structs/listpack.ts"
+import { intsetCopyValue, intsetLength, intsetRemoveAll } from "../structs/intset.ts"
+import { lpCopyValue, lpEntryEnd, lpFirst, lpLength, lpSeek, lpSplice, lpValueLength } from "../structs/listpack.ts"
 import { dropEmptySet } from "./set.ts"
 import { builder, removeInt, removePacked, SetCursor, setSize } from "./set-value.ts"
 
@@ -140,7 +140,9 @@ function popMany(call: Call): void {
   }
   reply.set(count)
   const popped = new Popped(call, count)
-  if (keys.type(address) !== Kind.SetTable) popFromPacked(keys, address, size, count, popped)
+  const kind = keys.type(address)
+  if (kind === Kind.SetInts) popFromInts(keys, address, size, count, popped)
+  else if (kind === Kind.SetPacked) popFromPacked(keys, address, size, count, popped)
   else if ((size - count) * POP_DRAWS_ABOVE > count || hasTimes(keys, address))
     popByDrawing(keys, address, count, popped)
   else popAllBut(call, address, size, count, popped)
@@ -180,25 +182,39 @@ function hasTimes(keys: ByteMap, address: number): boolean {
 }
 
 function popFromPacked(keys: ByteMap, address: number, size: number, count: number, popped: Popped): void {
-  const isInts = keys.type(address) === Kind.SetInts
   const own = keys.ownValue(address)
   const b = keys.valueBytes
   const at = keys.valueStart
-  let total = keys.valueEnd - at
+  // What stays between one popped entry and the next, [keptFrom, entry), moves once, down to keptTo.
+  let entry = lpFirst(b, at)
+  let keptTo = entry
+  let keptFrom = entry
   let wanted = count
-  let place = isInts ? 0 : lpFirst(b, at)
   for (let left = size; wanted > 0; left--) {
-    if (nextBelow(left) >= wanted) {
-      place = isInts ? place + 1 : lpEntryEnd(b, place)
-      continue
+    const next = lpEntryEnd(b, entry)
+    if (nextBelow(left) < wanted) {
+      wanted--
+      readEntry(b, entry)
+      popped.take(memberBytes, memberStart, memberEnd)
+      if (keptTo < keptFrom) b.copyWithin(keptTo, keptFrom, entry)
+      keptTo += entry - keptFrom
+      keptFrom = next
     }
-    wanted--
-    if (isInts) readInt(b, at, place)
-    else readEntry(b, place)
-    popped.take(memberBytes, memberStart, memberEnd)
-    total = isInts ? intsetRemove(b, at, place) : lpDelete(b, at, place)
+    entry = next
   }
-  keys.resizeValue(own, total)
+  keys.resizeValue(own, lpSplice(b, at, keptTo, keptFrom, 0, -count))
+}
+
+function popFromInts(keys: ByteMap, address: number, size: number, count: number, popped: Popped): void {
+  const own = keys.ownValue(address)
+  const b = keys.valueBytes
+  const at = keys.valueStart
+  const indexes = drawIndexes(size, count)
+  for (const index of indexes) {
+    readInt(b, at, index)
+    popped.take(memberBytes, memberStart, memberEnd)
+  }
+  keys.resizeValue(own, intsetRemoveAll(b, at, indexes))
 }
 
 function popByDrawing(keys: ByteMap, address: number, count: number, popped: Popped): void {
@@ -308,7 +324,16 @@ function chooseDistinct(call: Call, address: number, size: number, count: number
   const { reply } = call
   const { keys } = call.db
   reply.array(count)
-  if (keys.type(address) === Kind.SetTable && count * CHOOSE_DRAWS_BELOW <= size) {
+  const kind = keys.type(address)
+  if (kind === Kind.SetInts) {
+    keys.readValue(address)
+    for (const index of drawIndexes(size, count)) {
+      readInt(keys.valueBytes, keys.valueStart, index)
+      reply.bulk(memberBytes, memberStart, memberEnd)
+    }
+    return
+  }
+  if (kind === Kind.SetTable && count * CHOOSE_DRAWS_BELOW <= size) {
     const map = keys.object(address) as ByteMap
     for (const member of drawDistinct(map, count)) {
       readMember(map, member)
@@ -343,6 +368,19 @@ function draw(keys: ByteMap, address: number): number {
   const entry = lpSeek(b, at, nextBelow(lpLength(b, at)))
   readEntry(b, entry)
   return entry - at
+}
+
+/** `count` different indexes below `size`, ascending. As many draws as indexes where they are few, else `size`. */
+function drawIndexes(size: number, count: number): Uint32Array {
+  if (count * CHOOSE_DRAWS_BELOW <= size) {
+    const indexes = new Set<number>()
+    while (indexes.size < count) indexes.add(nextBelow(size))
+    return Uint32Array.from(indexes).sort()
+  }
+  const indexes = new Uint32Array(count)
+  let found = 0
+  for (let i = 0; found < count; i++) if (nextBelow(size - i) < count - found) indexes[found++] = i
+  return indexes
 }
 
 /** Removes the member at a place that `draw` returned. */

@@ -186,6 +186,23 @@ export function intsetRemove(b: Uint8Array, at: number, i: number): number {
   return HEADER_BYTES + (count - 1) * width
 }
 
+/** Removes the values at the given indexes, which ascend; returns the new total. O(n), however many they are. */
+export function intsetRemoveAll(b: Uint8Array, at: number, indexes: ArrayLike<number>): number {
+  const width = widthOf(b, at)
+  const count = intsetLength(b, at)
+  const values = at + HEADER_BYTES
+  // What stays between one removed value and the next moves once.
+  let to = values + (indexes.length === 0 ? count : indexes[0]!) * width
+  for (let i = 0; i < indexes.length; i++) {
+    const from = values + (indexes[i]! + 1) * width
+    const stop = values + (i + 1 < indexes.length ? indexes[i + 1]! : count) * width
+    if (from < stop) b.copyWithin(to, from, stop)
+    to += stop - from
+  }
+  writeWord(b, at + 4, count - indexes.length)
+  return to - at
+}
+
 /**
  * Is [at, end) a non-empty intset? Deep also checks that the values ascend without repetition. Never reads outside
  * [at, end).

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
+import { Prng } from "../../src/bytes/prng.ts"
 import { SetCursor } from "../../src/families/set-value.ts"
 import { createServer, type EmbeddedServer } from "../../src/index.ts"
 import type { ByteMap } from "../../src/structs/byte-map.ts"
@@ -108,6 +109,38 @@ describe("sets against a model", () => {
     if (count > 0) expect(new Set(many).size).toBe(expected)
     expect(many.every(member => model.has(member))).toBe(true)
   }
+
+  test("many members of one array, popped and chosen", async () => {
+    const random = new Random(runSeed)
+    const config = { "set-max-intset-entries": 1 << 20, "set-max-listpack-entries": 1 << 20 }
+    for (const prefix of ["", "member:"]) {
+      await using server = await createServer({ config, seed: runSeed })
+      const model: Members = new Set(Array.from({ length: 1000 }, (_, i) => `${prefix}${i * 40}`))
+      await server.execute("SADD", "k", ...model)
+      while (model.size > 0) {
+        await chosen(server, model, random)
+        await popped(server, model, random)
+        expect(await server.execute("SCARD", "k")).toBe(model.size)
+        if (random.oneIn(10)) expect(await members(server, "k")).toEqual(sorted(model))
+      }
+      expect(await server.execute("EXISTS", "k")).toBe(0)
+    }
+  })
+
+  test("a few of many integers are drawn, not met on a walk", async () => {
+    await using server = await createServer({ config: { "set-max-intset-entries": 1 << 20 }, seed: runSeed })
+    await server.execute("SADD", "k", ...Array.from({ length: 20_000 }, (_, i) => String(i * 10)))
+    const draws = spyOn(Prng.prototype, "nextBelow")
+    try {
+      for (const command of ["SRANDMEMBER", "SPOP"]) {
+        draws.mockClear()
+        expect(sorted((await server.execute(command, "k", 10)) as string[]).length).toBe(10)
+        expect(draws.mock.calls.length).toBeLessThan(40)
+      }
+    } finally {
+      draws.mockRestore()
+    }
+  })
 
   test("every member has its chance", async () => {
     for (const size of [5, 20, 100, 700]) {

@@ -10,6 +10,7 @@ import {
   intsetInsertSize,
   intsetLength,
   intsetRemove,
+  intsetRemoveAll,
   intsetRemoveSize,
   intsetValidate,
   intsetValueLength,
@@ -129,6 +130,24 @@ describe("intset", () => {
       }
     })
   }
+
+  test("removing several at once leaves what removing them one by one leaves", () => {
+    for (const top of [100n, 70000n, 2n ** 40n]) {
+      for (const indexes of [[], [0], [9], [0, 1, 2], [7, 8, 9], [0, 4, 5, 9], [1, 3, 5, 7], [...Array(10).keys()]]) {
+        const [one, many] = [new Uint8Array(120).fill(0xaa), new Uint8Array(120).fill(0xaa)]
+        for (const b of [one, many]) {
+          intsetInit(b, AT)
+          for (let i = 0n; i < 10n; i++) add(b, top - i * 7n)
+        }
+        const total = intsetBytes(many, AT)
+        for (const index of indexes.toReversed()) intsetRemove(one, AT, index)
+        expect(intsetRemoveAll(many, AT, indexes)).toBe(intsetBytes(one, AT))
+        expect(hexOf(many)).toBe(hexOf(one))
+        expect(many[AT - 1]).toBe(0xaa)
+        expect(many[AT + total]).toBe(0xaa)
+      }
+    }
+  })
 
   test("each edge value found and absent at every width", () => {
     for (const first of EDGES) {
