@@ -21,7 +21,7 @@ import {
 } from "./compare.ts"
 import { CommandGenerator, type GeneratorOptions } from "./generator.ts"
 import { minimise } from "./minimise.ts"
-import { oracleAvailable, sharedOracle } from "./oracle.ts"
+import { oracleAvailable, oracleKnows, sharedOracle } from "./oracle.ts"
 import { Random, runSeed } from "./random.ts"
 import { type Subject, startSubject } from "./subject.ts"
 import { Tally } from "./tally.ts"
@@ -45,6 +45,8 @@ export interface OracleFamilyOptions extends GeneratorOptions {
   prepare?: readonly Command[]
   /** The protocols to compare in; both when not told. */
   resp?: readonly (2 | 3)[]
+  /** The oracle's version from which on it knows these commands: with an older one the tests are skipped. */
+  since?: string
   /** Starts the server under test; ours when not told. */
   subject?: () => Promise<Subject>
 }
@@ -76,7 +78,7 @@ export function oracleFamily(name: string, options: OracleFamilyOptions): void {
     const protocols = options.resp ?? [2, 3]
     const count = Math.ceil(fuzzCount / protocols.length)
     for (const resp of protocols) {
-      test.skipIf(!oracleAvailable)(
+      test.skipIf(!oracleAvailable || (options.since !== undefined && !oracleKnows(options.since)))(
         `${count} random commands, RESP${resp}`,
         async () => {
           await using subject = await (options.subject ?? startSubject)()

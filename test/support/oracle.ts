@@ -15,6 +15,15 @@ const executable = Bun.which("redis-server")
 
 export const oracleAvailable = executable !== null
 
+/** Whether the oracle is of this version or a later one, for what older ones do not know: `oracleKnows("7.4")`. */
+export function oracleKnows(since: string): boolean {
+  if (executable === null) return false
+  version ??= /\bv=([\d.]+)/.exec(Bun.spawnSync([executable, "--version"]).stdout.toString())?.[1] ?? "0"
+  return Bun.semver.order(`${version}.0.0`.split(".", 3).join("."), `${since}.0.0`.split(".", 3).join(".")) >= 0
+}
+
+let version: string | undefined
+
 if (!oracleAvailable) {
   console.warn(
     "redis-server is not on the PATH: tests that compare with it are skipped (install redis-server to run them)",
