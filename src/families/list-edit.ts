@@ -326,8 +326,8 @@ function findAll(call: Call, keys: ByteMap, address: number, search: Search): nu
   let found = 0
   open(keys, address, backwards)
   for (let seen = 0; found < wanted; seen++) {
-    const toEnd = !backwards && most === length
-    seen += toEnd ? findForwards(call, most - seen) : findStepwise(call, most - seen, backwards)
+    const isWhole = most === length && !(backwards && walkPacked)
+    seen += isWhole ? findToEnd(call, most - seen, backwards) : findStepwise(call, most - seen, backwards)
     if (seen >= most) break
     if (toSkip-- <= 0) {
       reply.integer(backwards ? length - 1 - seen : seen)
@@ -359,14 +359,19 @@ function open(keys: ByteMap, address: number, backwards: boolean): void {
   followCursor()
 }
 
-/** Moves to the next element that equals argument 2; returns how many elements on that is, `most` for none to the end. */
-function findForwards(call: Call, most: number): number {
+/**
+ * Moves to the next element that equals argument 2; returns how many elements on that is, `most` for none to the end. In a
+ * packed list forwards only.
+ */
+function findToEnd(call: Call, most: number, backwards: boolean): number {
   const { bytes, starts, ends } = call.args
   if (!walkPacked) {
     const from = cursor.index
-    const isFound = cursor.find(bytes, starts[2]!, ends[2]!)
+    const isFound = backwards
+      ? cursor.findBackwards(bytes, starts[2]!, ends[2]!)
+      : cursor.find(bytes, starts[2]!, ends[2]!)
     followCursor()
-    return isFound ? cursor.index - from : most
+    return isFound ? Math.abs(cursor.index - from) : most
   }
   const match = lpFind(walkBytes, walkAt, walkEntry, bytes, starts[2]!, ends[2]!, 0)
   if (match === -1) return most

@@ -45,6 +45,8 @@ export class ListCursor {
   private chunk: ListChunk | null = null
   private spanIndex = 0
   private chunkIndex = 0
+  /** The chunk in which findBackwards() knows that its value occurs. */
+  private sifted: ListChunk | null = null
 
   /** Goes to the element at `index` (0 up to length - 1); false (and released) when there is none. */
   seek(view: ListView, index: number): boolean {
@@ -58,6 +60,7 @@ export class ListCursor {
     this.chunk = chunk
     this.spanIndex = foundSpan
     this.chunkIndex = foundChunk
+    this.sifted = null
     this.index = index
     this.bytes = chunk.bytes
     this.entry = entryAt(chunk, foundOffset)
@@ -96,9 +99,32 @@ export class ListCursor {
         }
         return true
       }
-      // Whole chunks are passed over; only the elements from here on are counted.
-      for (let entry = this.entry; entry < this.chunk.tail; entry = lpEntryEnd(this.bytes, entry)) this.index++
+      // Only in the chunk begun with, elements have to be counted.
+      if (this.entry === this.chunk.head) this.index += this.chunk.count
+      else this.index += entriesBetween(this.bytes, this.entry, this.chunk.tail)
       this.nextChunk()
+    }
+    return false
+  }
+
+  /** Goes to the nearest element from here on to the head, this one included, that equals the value; see find(). */
+  findBackwards(value: Uint8Array, start: number, end: number): boolean {
+    while (this.chunk !== null) {
+      const { chunk } = this
+      if (this.sifted !== chunk) {
+        // A search in reading order is faster than steps against it, and mostly there is nothing to be found.
+        this.sifted = chunk
+        if (lpFind(this.bytes, 0, chunk.head, value, start, end, 0) === -1) {
+          const behind = lpEntryEnd(this.bytes, this.entry)
+          this.index -= behind >= chunk.tail ? chunk.count : entriesBetween(this.bytes, chunk.head, behind)
+          this.previousChunk()
+          continue
+        }
+      }
+      while (this.chunk === chunk) {
+        if (lpCompare(this.bytes, this.entry, value, start, end)) return true
+        this.previous()
+      }
     }
     return false
   }
@@ -127,6 +153,7 @@ export class ListCursor {
   release(): void {
     this.view = null
     this.chunk = null
+    this.sifted = null
     this.bytes = EMPTY
   }
 
@@ -161,6 +188,13 @@ export class ListCursor {
     this.entry = lpPrev(chunk.bytes, chunk.head - HEADER_BYTES, chunk.tail)
     return true
   }
+}
+
+/** How many entries begin in [from, to). */
+function entriesBetween(b: Uint8Array, from: number, to: number): number {
+  let entries = 0
+  for (let entry = from; entry < to; entry = lpEntryEnd(b, entry)) entries++
+  return entries
 }
 
 /**

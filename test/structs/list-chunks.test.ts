@@ -141,6 +141,16 @@ for (const { limit, bytesMax, entriesMax, steps } of limits) {
         expect(cursor.equals(key, 0, key.length)).toBe(model[at] === wanted)
         expect(cursor.find(key, 0, key.length)).toBe(expected !== -1)
         if (expected !== -1) expect(cursor.index).toBe(expected)
+        cursor.seek(list, at)
+        let before = model.lastIndexOf(wanted, at)
+        for (let tries = 0; tries < 5; tries++) {
+          expect(cursor.findBackwards(key, 0, key.length)).toBe(before !== -1)
+          if (before === -1) break
+          expect(cursor.index).toBe(before)
+          expect(elementOf(cursor)).toBe(wanted)
+          if (!cursor.previous()) break
+          before = model.lastIndexOf(wanted, before - 1)
+        }
       }
       if (chance.oneIn(250)) {
         for (const old of frozen) expectSame(old.view, old.model)
