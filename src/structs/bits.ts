@@ -128,6 +128,19 @@ function firstSet(byte: number): number {
   return byte === 0 ? 8 : Math.clz32(byte) - 24
 }
 
+/** How many of the first `words` of the source chunk come before one other than `filler`. Eight are compared at once. */
+function countFiller(words: number, filler: number): number {
+  const w = sourceWords
+  let at = 0
+  for (; at + 8 <= words; at += 8) {
+    const early = (w[at]! ^ filler) | (w[at + 1]! ^ filler) | (w[at + 2]! ^ filler) | (w[at + 3]! ^ filler)
+    const late = (w[at + 4]! ^ filler) | (w[at + 5]! ^ filler) | (w[at + 6]! ^ filler) | (w[at + 7]! ^ filler)
+    if ((early | late) !== 0) break
+  }
+  while (at < words && w[at]! === filler) at++
+  return at
+}
+
 /** First byte in [start, end) other than `filler`, or end. `filler` is 0 or 255. */
 function skipFiller(b: Uint8Array, start: number, end: number, filler: number): number {
   let at = start
@@ -136,9 +149,9 @@ function skipFiller(b: Uint8Array, start: number, end: number, filler: number): 
   while (at < end) {
     const size = Math.min(CHUNK_BYTES, end - at)
     const words = loadSource(b, at, size, filler)
-    for (let i = 0; i < words; i++) {
-      if (sourceWords[i]! === fillerWord) continue
-      at += i * 4
+    const passed = countFiller(words, fillerWord)
+    if (passed < words) {
+      at += passed * 4
       while (b[at]! === filler) at++
       return at
     }

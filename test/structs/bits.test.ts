@@ -85,6 +85,24 @@ describe("bits", () => {
     }
   })
 
+  test("a lone byte is found wherever it is, also behind whole chunks", () => {
+    for (const [length, near] of [
+      [33, 0],
+      [150, 0],
+      [40_003, 16_384 + 32],
+      [40_003, 39_960],
+    ] as const) {
+      for (let place = near; place < Math.min(length, near + 110); place++) {
+        for (const bit of [0, 1]) {
+          const b = new Uint8Array(length + 3).fill(bit === 0 ? 0xff : 0)
+          expect(bitPosition(b, 3, length, bit)).toBe(-1)
+          b[place + 3]! ^= 0x10
+          expect(bitPosition(b, 3, length + 3, bit)).toBe(place * 8 + 3)
+        }
+      }
+    }
+  })
+
   test("count and find, whole and by bit ranges", () => {
     const seed = 2
     const random = randomFrom(seed)
