@@ -3,7 +3,7 @@ import { oracleFamily } from "../support/oracle-family.ts"
 const types = ["STRING", "HASH", "SET", "ZSET", "LIST", "STREAM"]
 
 oracleFamily("scan", {
-  // With TYPE, 7.0 counts every key it looks at; 7.4 does not.
+  // With TYPE, Redis counts every key it looks at, up to 7.4.
   lookups: false,
   commands: {
     "SET key value": 6,
