@@ -351,6 +351,7 @@ function* streamLog(writer: RdbWriter, log: StreamView): Generator<void, void> {
 
 function* streamGroups(writer: RdbWriter, groups: StreamGroupsView, withActiveTimes: boolean): Generator<void, void> {
   writer.size(groups.size)
+  let pauseAt = writer.totalBytes + writer.stepBytes
   for (const group of groups.sorted()) {
     writer.string(group.name, 0, group.name.length)
     idSizes(writer, group.lastId)
@@ -370,11 +371,16 @@ function* streamGroups(writer: RdbWriter, groups: StreamGroupsView, withActiveTi
       writer.size(consumer.pending.length + more.length)
       for (const { id } of more) writer.raw(rawId([id.msHigh, id.msLow, id.seqHigh, id.seqLow], 0), 0, 16)
       const cursor = new IdTableCursor()
-      let count = 0
       for (let on = cursor.seekAtOrAfter(consumer.pending, new StreamId()); on; on = cursor.next()) {
         writer.raw(rawId(cursor.words, cursor.at), 0, 16)
-        if ((++count & 1023) === 0) yield
+        if (writer.totalBytes < pauseAt) continue
+        pauseAt = writer.totalBytes + writer.stepBytes
+        yield
       }
+      // Many consumers may have little each.
+      if (writer.totalBytes < pauseAt) continue
+      pauseAt = writer.totalBytes + writer.stepBytes
+      yield
     }
     yield
   }
@@ -384,12 +390,14 @@ function* pendingEntries(writer: RdbWriter, group: Group): Generator<void, void>
   writer.size(group.pending.length)
   const cursor = new IdTableCursor()
   const pending = new PendingEntry()
-  let count = 0
+  let pauseAt = writer.totalBytes + writer.stepBytes
   for (let on = cursor.seekAtOrAfter(group.pending, new StreamId()); on; on = cursor.next()) {
     pending.read(cursor.words, cursor.at)
     writer.raw(rawId(cursor.words, cursor.at), 0, 16)
     writer.time(pending.deliveryMs)
     writer.size(pending.deliveryCount)
-    if ((++count & 1023) === 0) yield
+    if (writer.totalBytes < pauseAt) continue
+    pauseAt = writer.totalBytes + writer.stepBytes
+    yield
   }
 }

@@ -90,6 +90,11 @@ describe("snapshots", () => {
     await server.execute("SADD", "set", ...many(40_000, i => [`member ${i}`]))
     await server.execute("HSET", "hash", ...many(40_000, i => [`field ${i}`, `value ${i}`]))
     await server.execute("ZADD", "zset", ...many(40_000, i => [String(i / 7), `member ${i}`]))
+    await server.execute("XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM")
+    for (let i = 0; i < 20_000; i++) await server.execute("XADD", "stream", `${i + 1}-0`, "f", "v")
+    for (let i = 0; i < 200; i++) {
+      await server.execute("XREADGROUP", "GROUP", "group", `consumer ${i}`, "COUNT", "100", "STREAMS", "stream", ">")
+    }
     const { keyspace, config } = server.server.engine
     keyspace.heap.freeze()
     const writer = new RdbWriter()
@@ -103,7 +108,7 @@ describe("snapshots", () => {
       writer.take()
     }
     keyspace.heap.thaw()
-    expect(progress.keys).toBe(6)
+    expect(progress.keys).toBe(7)
     expect(steps).toBeGreaterThan(40)
     expect(longest).toBeLessThan(2 * PIECE_BYTES)
   })
