@@ -6,7 +6,8 @@
  *   new RedisClient(`redis://127.0.0.1:${server.port}`)  // or with any client
  *
  * A server keeps nothing outside its object: several run side by side, each with its own clock and seed. Files are written
- * only when asked for (`config: { appendonly: "yes", dir: "…" }`).
+ * only when asked for (`config: { appendonly: "yes", dir: "…" }`), and read only where it is told where they are: what lies
+ * in the working folder of the program may be another server's.
  */
 
 import { Config } from "./config/config.ts"
@@ -81,8 +82,12 @@ export async function createServer(options: CreateServerOptions = {}): Promise<E
   }
   const refusal = config.finishLoading()
   if (refusal !== undefined) throw new Error(refusal.reason)
+  const { appendonly, save } = config.values
+  const keepsFiles =
+    appendonly || save.length > 0 || options.storage !== undefined || "dir" in directives || "dbfilename" in directives
   const server = new Server({
     config,
+    startsEmpty: !keepsFiles,
     clock: options.clock,
     seed: options.seed,
     log: options.log,

@@ -56,6 +56,8 @@ export interface ServerOptions {
   log?: (level: LogLevel, message: string) => void
   /** Where files are kept; by default the file system. */
   storage?: Storage
+  /** What files there are is not looked at; only without an append-only file. */
+  startsEmpty?: boolean
   onLoadProgress?: (loaded: number, total: number) => void
   /** The configuration file, for CONFIG REWRITE and INFO. */
   configFile?: string
@@ -212,6 +214,7 @@ export class Server {
     this.persistence = new Persistence({
       engine,
       storage: options.storage ?? fileStorage,
+      startsEmpty: options.startsEmpty ?? false,
       onProgress: options.onLoadProgress,
       pause: () => new Promise(resolve => setImmediate(resolve)),
     })

@@ -30,6 +30,8 @@ import { reasonOf, type Storage } from "./storage.ts"
 export interface PersistenceOptions {
   engine: Engine
   storage: Storage
+  /** Nothing is loaded at the start. */
+  startsEmpty: boolean
   /** Shows how far loading is: bytes read of bytes in all. */
   onProgress?: (loaded: number, total: number) => void
   /** Lets other work happen between slices of loading. */
@@ -132,9 +134,13 @@ export class Persistence {
 
   /** Loads what is on disk and opens the files for writing. Throws LoadError. */
   async start(): Promise<void> {
-    const { engine, aof } = this
+    const { engine, aof, options } = this
     const { values } = engine.config
     const loadsAof = values.appendonly
+    if (options.startsEmpty) {
+      this.hasStarted = true
+      return
+    }
     try {
       aof.readManifest(loadsAof)
       await this.run(loadsAof ? this.loadAof() : this.loadSaved())

@@ -67,6 +67,28 @@ describe("embedding", () => {
     expect(existsSync(dir.join("appendonlydir"))).toBe(false)
   })
 
+  test("files are read only where it is told of them", async () => {
+    await using dir = new TempDir()
+    const config = { dir: dir.path }
+    {
+      await using server = await createServer({ config })
+      await server.execute("SET", "k", "v")
+      await server.execute("SAVE")
+    }
+    const before = process.cwd()
+    process.chdir(dir.path)
+    try {
+      await using stranger = await createServer()
+      expect(await stranger.execute("DBSIZE")).toBe(0)
+      await using named = await createServer({ config: { dbfilename: "dump.rdb" } })
+      expect(await named.execute("GET", "k")).toBe("v")
+    } finally {
+      process.chdir(before)
+    }
+    await using again = await createServer({ config })
+    expect(await again.execute("GET", "k")).toBe("v")
+  })
+
   test("a refused configuration and a taken port throw", async () => {
     await expect(createServer({ config: { nonsense: 1 } })).rejects.toThrow("nonsense")
     await using server = await createServer()
