@@ -56,7 +56,7 @@ export interface ServerOptions {
   log?: (level: LogLevel, message: string) => void
   /** Where files are kept; by default the file system. */
   storage?: Storage
-  /** What files there are is not looked at; only without an append-only file. */
+  /** A snapshot file that is there is not loaded; only without an append-only file. */
   startsEmpty?: boolean
   onLoadProgress?: (loaded: number, total: number) => void
   /** The configuration file, for CONFIG REWRITE and INFO. */

@@ -30,7 +30,7 @@ import { reasonOf, type Storage } from "./storage.ts"
 export interface PersistenceOptions {
   engine: Engine
   storage: Storage
-  /** Nothing is loaded at the start. */
+  /** Nothing is loaded at the start; only without an append-only file. */
   startsEmpty: boolean
   /** Shows how far loading is: bytes read of bytes in all. */
   onProgress?: (loaded: number, total: number) => void
@@ -134,16 +134,12 @@ export class Persistence {
 
   /** Loads what is on disk and opens the files for writing. Throws LoadError. */
   async start(): Promise<void> {
-    const { engine, aof, options } = this
+    const { engine, aof } = this
     const { values } = engine.config
     const loadsAof = values.appendonly
-    if (options.startsEmpty) {
-      this.hasStarted = true
-      return
-    }
     try {
       aof.readManifest(loadsAof)
-      await this.run(loadsAof ? this.loadAof() : this.loadSaved())
+      if (!this.options.startsEmpty) await this.run(loadsAof ? this.loadAof() : this.loadSaved())
       this.hasStarted = true
       // Both may have been switched over while loading.
       if (!values.appendonly) return
