@@ -189,15 +189,12 @@ function* setElements(writer: RdbWriter, bytes: Uint8Array, start: number): Gene
   const count = lpLength(bytes, start)
   writer.size(count)
   let at = lpFirst(bytes, start)
-  let pauseAt = writer.totalBytes + writer.stepBytes
   for (let i = 0; i < count; i++) {
     lpRead(bytes, at, entry)
     if (entry.isInt) writer.string(integerText, 0, lpCopyValue(bytes, at, integerText, 0))
     else writer.string(bytes, entry.start, entry.end)
     at = entry.entryEnd
-    if (writer.totalBytes < pauseAt) continue
-    pauseAt = writer.totalBytes + writer.stepBytes
-    yield
+    if (writer.endsStep()) yield
   }
 }
 
@@ -351,7 +348,6 @@ function* streamLog(writer: RdbWriter, log: StreamView): Generator<void, void> {
 
 function* streamGroups(writer: RdbWriter, groups: StreamGroupsView, withActiveTimes: boolean): Generator<void, void> {
   writer.size(groups.size)
-  let pauseAt = writer.totalBytes + writer.stepBytes
   for (const group of groups.sorted()) {
     writer.string(group.name, 0, group.name.length)
     idSizes(writer, group.lastId)
@@ -373,14 +369,10 @@ function* streamGroups(writer: RdbWriter, groups: StreamGroupsView, withActiveTi
       const cursor = new IdTableCursor()
       for (let on = cursor.seekAtOrAfter(consumer.pending, new StreamId()); on; on = cursor.next()) {
         writer.raw(rawId(cursor.words, cursor.at), 0, 16)
-        if (writer.totalBytes < pauseAt) continue
-        pauseAt = writer.totalBytes + writer.stepBytes
-        yield
+        if (writer.endsStep()) yield
       }
       // Many consumers may have little each.
-      if (writer.totalBytes < pauseAt) continue
-      pauseAt = writer.totalBytes + writer.stepBytes
-      yield
+      if (writer.endsStep()) yield
     }
     yield
   }
@@ -390,14 +382,11 @@ function* pendingEntries(writer: RdbWriter, group: Group): Generator<void, void>
   writer.size(group.pending.length)
   const cursor = new IdTableCursor()
   const pending = new PendingEntry()
-  let pauseAt = writer.totalBytes + writer.stepBytes
   for (let on = cursor.seekAtOrAfter(group.pending, new StreamId()); on; on = cursor.next()) {
     pending.read(cursor.words, cursor.at)
     writer.raw(rawId(cursor.words, cursor.at), 0, 16)
     writer.time(pending.deliveryMs)
     writer.size(pending.deliveryCount)
-    if (writer.totalBytes < pauseAt) continue
-    pauseAt = writer.totalBytes + writer.stepBytes
-    yield
+    if (writer.endsStep()) yield
   }
 }

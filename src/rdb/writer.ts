@@ -50,6 +50,7 @@ export class RdbWriter {
   readonly hasChecksum: boolean
   readonly stepBytes: number
   private readonly capacity: number
+  private stepBegan = 0
 
   constructor(options: RdbWriterOptions = {}) {
     this.compresses = options.compress ?? true
@@ -62,6 +63,14 @@ export class RdbWriter {
   /** Bytes written in all. */
   get totalBytes(): number {
     return this.takenBytes + this.length
+  }
+
+  /** Whether `stepBytes` have been written since this was last so: then it is time for a pause. */
+  endsStep(): boolean {
+    const { totalBytes } = this
+    if (totalBytes - this.stepBegan < this.stepBytes) return false
+    this.stepBegan = totalBytes
+    return true
   }
 
   /** What has been written since the last time; the caller's from now on. */
